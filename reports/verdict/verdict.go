@@ -1,0 +1,128 @@
+// Package verdict judges a run: phases, objectives, failover times, the ledger audit and the
+// outcome. It is pure: the same input gives the same verdict, so a recorded run can be judged again.
+package verdict
+
+import (
+	"squall/chaos"
+	"squall/loadgen"
+)
+
+// Input is everything that a verdict rests on.
+type Input struct {
+	Objectives []Objective
+	Recording  *loadgen.Recording
+	Injections []chaos.Injection
+	Ledger     []NodeLedger // read back from each database node after the run
+	Planned    []PlannedSecond
+}
+
+// PlannedSecond is the scheduled rate of all classes together in one second.
+type PlannedSecond struct {
+	At   int     `json:"at"`
+	Rate float64 `json:"rate"` // requests per second
+}
+
+// NodeLedger is the whole ledger as one database node holds it after the run.
+type NodeLedger struct {
+	Node     string      `json:"node"`
+	Role     string      `json:"role"`     // primary, standby, replica
+	Complete bool        `json:"complete"` // read to its end, and the node had caught up
+	Error    string      `json:"error,omitempty"`
+	Rows     []LedgerRow `json:"rows"`
+}
+
+// LedgerRow is one durable calculation as a node holds it.
+type LedgerRow struct {
+	Key   string `json:"key"`
+	ID    string `json:"id"`
+	Hash  string `json:"hash"`
+	Value string `json:"value"`
+}
+
+// Outcome is how an objective or a run ended. The zero value is none of them.
+type Outcome string
+
+// The outcomes. Only runs can be invalid, error or aborted.
+const (
+	Met          Outcome = "met"
+	Missed       Outcome = "missed"
+	Inconclusive Outcome = "inconclusive"
+	Invalid      Outcome = "invalid" // the generator or the host was not trustworthy
+	Error        Outcome = "error"   // a fault not injected or not undone, the target never healthy
+	Aborted      Outcome = "aborted" // interrupted; everything undone
+)
+
+// Verdict is the judgement of a run with its evidence.
+type Verdict struct {
+	Outcome    Outcome    `json:"outcome"`
+	ExitCode   int        `json:"exit_code"`
+	Reasons    []string   `json:"reasons"` // why this outcome, most important first
+	Phases     []Phase    `json:"phases"`
+	Objectives []Result   `json:"objectives"`
+	Failover   []Failover `json:"failover"`
+	Audit      Audit      `json:"audit"`
+}
+
+// Phase is a window of the run and what each class saw in it.
+type Phase struct {
+	Name    string                `json:"name"` // before, peak, during <fault>, after, all
+	Start   float64               `json:"start_s"`
+	End     float64               `json:"end_s"`
+	Seconds int                   `json:"seconds"` // seconds judged; fewer than End-Start where a window has holes (peak)
+	Classes map[string]ClassPhase `json:"classes"`
+}
+
+// ClassPhase is one request class in one phase.
+type ClassPhase struct {
+	Planned    uint64  `json:"planned"`
+	OK         uint64  `json:"ok"`
+	Failed     uint64  `json:"failed"`
+	Unsent     uint64  `json:"unsent"`
+	Rate       float64 `json:"rate"`        // units of work acknowledged per second
+	ErrorRatio float64 `json:"error_ratio"` // (failed + unsent) / planned, 0-1
+	P50        float64 `json:"p50_ms"`
+	P90        float64 `json:"p90_ms"`
+	P99        float64 `json:"p99_ms"`
+	P999       float64 `json:"p999_ms"`
+	Max        float64 `json:"max_ms"`
+}
+
+// Result is one judged objective.
+type Result struct {
+	Text    string  `json:"text"`
+	Outcome Outcome `json:"outcome"`
+	Value   float64 `json:"value"` // in the unit of the bound
+	Bound   float64 `json:"bound"`
+	Unit    string  `json:"unit"` // ms, s, /s, ratio, or empty for a count
+	Samples uint64  `json:"samples"`
+	Phase   string  `json:"phase"`
+	Why     string  `json:"why,omitempty"` // evidence, or why it is inconclusive
+}
+
+// Failover is how the system got through one injection, seen from the client.
+type Failover struct {
+	Injection  string   `json:"injection"`
+	Detection  *float64 `json:"detection_s"`  // effective until the first failed probe; nil: no probe failed
+	RTOWrite   *float64 `json:"rto_write_s"`  // effective until the first lasting run of good write probes; 0: never interrupted; nil: never recovered in the recording
+	RTORead    *float64 `json:"rto_read_s"`   // the same for reads
+	Outage     *float64 `json:"outage_s"`     // longest gap between two acknowledged writes that touches the fault's window
+	Resolution *float64 `json:"resolution_s"` // effective until full redundancy was verified
+	Precision  float64  `json:"precision_s"`  // resolution of the figures above: the probe interval
+}
+
+// Audit compares every acknowledged receipt with the ledger that was read back.
+type Audit struct {
+	Acknowledged int      `json:"acknowledged"`
+	Unknown      int      `json:"unknown"`
+	Refused      int      `json:"refused"`
+	Recovered    int      `json:"recovered"` // unknown to the client, found in the ledger
+	Lost         int      `json:"lost"`      // acknowledged, absent from the primary
+	Duplicate    int      `json:"duplicate"` // one key more than once
+	Phantom      int      `json:"phantom"`   // in the ledger, never asked for, or refused
+	Altered      int      `json:"altered"`   // id, hash or value differs from the receipt
+	Wrong        int      `json:"wrong"`     // value differs from the generator's own exact computation
+	Diverged     int      `json:"diverged"`  // rows in which a standby differs from the primary after convergence
+	CheckedNodes []string `json:"checked_nodes"`
+	Complete     bool     `json:"complete"` // false: objectives on the ledger are inconclusive
+	Examples     []string `json:"examples"` // up to 20 sentences naming keys
+}
