@@ -14,6 +14,8 @@ type Input struct {
 	Injections []chaos.Injection
 	Ledger     []NodeLedger // read back from each database node after the run
 	Planned    []PlannedSecond
+	// Aborted says that the run was interrupted before its schedule ended.
+	Aborted bool
 }
 
 // PlannedSecond is the scheduled rate of all classes together in one second.
@@ -65,7 +67,7 @@ type Verdict struct {
 
 // Phase is a window of the run and what each class saw in it.
 type Phase struct {
-	Name    string                `json:"name"` // before, peak, during <fault>, after, all
+	Name    string                `json:"name"` // before, peak, during <fault>, after, throughout
 	Start   float64               `json:"start_s"`
 	End     float64               `json:"end_s"`
 	Seconds int                   `json:"seconds"` // seconds judged; fewer than End-Start where a window has holes (peak)
@@ -78,13 +80,18 @@ type ClassPhase struct {
 	OK         uint64  `json:"ok"`
 	Failed     uint64  `json:"failed"`
 	Unsent     uint64  `json:"unsent"`
+	Units      uint64  `json:"units"`       // units of work acknowledged
 	Rate       float64 `json:"rate"`        // units of work acknowledged per second
-	ErrorRatio float64 `json:"error_ratio"` // (failed + unsent) / planned, 0-1
-	P50        float64 `json:"p50_ms"`
-	P90        float64 `json:"p90_ms"`
-	P99        float64 `json:"p99_ms"`
-	P999       float64 `json:"p999_ms"`
-	Max        float64 `json:"max_ms"`
+	ErrorRatio float64 `json:"error_ratio"` // planned requests that did not succeed, 0-1
+	// Percentiles, maximum and mean are of answered requests and timeouts, from the due time. An
+	// objective on latency also counts every other failure and every unsent request as too slow.
+	P50  float64 `json:"p50_ms"`
+	P90  float64 `json:"p90_ms"`
+	P95  float64 `json:"p95_ms"`
+	P99  float64 `json:"p99_ms"`
+	P999 float64 `json:"p999_ms"`
+	Max  float64 `json:"max_ms"`
+	Mean float64 `json:"mean_ms"`
 }
 
 // Result is one judged objective.
