@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -39,7 +40,7 @@ func withCode(code int, err error) error {
 
 // Main runs squall with the given arguments and returns its exit code.
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := withSignals(context.Background())
 	defer stop()
 	root := newRootCommand(&streams{in, out, errOut})
 	root.SetArgs(args)
@@ -57,6 +58,49 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	return 2
 }
 
+var errInterrupted = errors.New("interrupted")
+
+// silent is an error without a text for exit codes that the output has already explained.
+func silent(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return errors.New("")
+}
+
+// signalError is the cause of a context that a signal cancelled.
+type signalError struct{ signal os.Signal }
+
+func (e signalError) Error() string { return e.signal.String() }
+
+// withSignals cancels the context on the first SIGINT or SIGTERM. Later ones are ignored, so that
+// an impatient second Ctrl-C cannot stop the clean-up; SIGKILL can, and `squall recover` mends it.
+func withSignals(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case sig := <-signals:
+			cancel(signalError{sig})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel(context.Canceled)
+	}
+}
+
+// signalCode is 128 plus the number of the signal that cancelled ctx.
+func signalCode(ctx context.Context) int {
+	var cause signalError
+	if errors.As(context.Cause(ctx), &cause) && cause.signal == syscall.SIGTERM {
+		return 143
+	}
+	return 130
+}
+
 func newRootCommand(s *streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "squall",
@@ -67,5 +111,7 @@ func newRootCommand(s *streams) *cobra.Command {
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
+	root.AddCommand(newAgentCommand(s))
+	root.AddCommand(newImagesCommand(s))
 	return root
 }
