@@ -1,0 +1,75 @@
+# Squall. `make help` lists every command a person types.
+SHELL := /bin/bash
+GO ?= go
+SCENARIO ?= quarterly-peak
+SEED ?=
+export CGO_ENABLED ?= 0
+BIN := bin/squall
+SOURCES := $(shell git ls-files -co --exclude-standard '*.go' go.mod go.sum target/ecotrack scenarios reports 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN): $(SOURCES)
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '-s -w' -o $@ .
+
+.PHONY: build
+build: $(BIN) ## build bin/squall, one static binary
+
+# What the images need on a machine without a registry is mmdebstrap; it is installed only where the
+# base image is absent and cannot be pulled.
+.PHONY: setup
+setup: $(BIN) ## make every image that a run needs (cached after the first time)
+	@if ! docker image inspect debian:trixie-slim >/dev/null 2>&1 && ! command -v mmdebstrap >/dev/null \
+	  && ! timeout 60 docker pull -q debian:trixie-slim >/dev/null 2>&1; then \
+	  echo "setup: no registry reachable: installing mmdebstrap to make the base image"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mmdebstrap >/dev/null; fi
+	$(BIN) images
+
+.PHONY: run
+run: setup ## build what is missing and run a scenario: make run [SCENARIO=quarterly-peak] [SEED=1]
+	$(BIN) run $(SCENARIO) $(if $(SEED),--seed $(SEED))
+
+.PHONY: unit
+unit: ## the tests that need no Docker, with the race detector
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -skip '^TestContainer' ./...
+
+# One package after the other: two runs at once would fight over two cores.
+.PHONY: containers
+containers: setup ## the tests that start containers, and short end-to-end runs with their controls
+	SQUALL_BINARY=$(CURDIR)/$(BIN) $(GO) test -count=1 -p 1 -timeout 25m -run '^TestContainer' ./...
+
+.PHONY: test
+test: unit containers ## everything that must hold: what CI runs
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for 30 s
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+	  echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 30s $$p || exit 1; done; done
+
+.PHONY: bench
+bench: ## benchmarks, ten times each, into bench.txt for benchstat
+	$(GO) test -run '^$$' -bench . -benchmem -count 10 ./... | tee bench.txt
+
+.PHONY: golden
+golden: ## rewrite golden files, then show what changed
+	$(GO) test ./reports/... ./scenarios/... ./loadgen/... -skip '^TestContainer' -update; git diff --stat
+
+LINT := bin/golangci-lint-$(shell sed -n '1s/^\# //p' .golangci.yml)
+$(LINT):
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(lastword $(subst -, ,$@))
+	mv bin/golangci-lint $@
+
+.PHONY: lint fmt
+lint: $(LINT) ## the pinned golangci-lint
+	$(LINT) run ./...
+fmt: $(LINT) ## format
+	$(LINT) fmt ./...
+
+.PHONY: clean
+clean: ## remove every container, network and volume of Squall's runs, and bin/
+	-[ -x $(BIN) ] && $(BIN) down
+	rm -rf bin
