@@ -1,0 +1,109 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// warningKey is where a connection keeps the last warning of the server.
+	warningKey = "ecotrack.warning"
+	// farewell bounds how long a connection that is given up may linger. pgx waits 15 s for the
+	// server's last bytes while the connection keeps its place in the pool; with a vanished server
+	// that empties the pool for as long.
+	farewell = 500 * time.Millisecond
+)
+
+// errNoCancel refuses the connection over which pgx would send a query cancel.
+var errNoCancel = errors.New("query cancel is never sent")
+
+// poolConfig turns a connection URL into the pool's settings.
+func poolConfig(url string, o Options) (*pgxpool.Config, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ConnConfig.ConnectTimeout = o.ConnectTimeout
+	cfg.ConnConfig.RuntimeParams["application_name"] = "ecotrack " + o.Node
+	// A balancer of TCP connections keeps a session on one server, so named prepared statements are
+	// safe; a new session after a failover prepares them again.
+	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	cfg.ConnConfig.OnNotice = func(c *pgconn.PgConn, n *pgconn.Notice) {
+		if severity(n) == "WARNING" {
+			c.CustomData()[warningKey] = n.Message
+		}
+	}
+	cfg.MaxConns = o.MaxConns
+	cfg.MaxConnLifetime = 10 * time.Minute
+	cfg.MaxConnLifetimeJitter = time.Minute
+	cfg.MaxConnIdleTime = time.Minute
+	cfg.HealthCheckPeriod = 5 * time.Second
+	cfg.PingTimeout = time.Second
+	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		withoutCancel(c)
+		return nil
+	}
+	return cfg, nil
+}
+
+// severity is the notice's severity whatever language the server speaks.
+func severity(n *pgconn.Notice) string {
+	if n.SeverityUnlocalized != "" {
+		return n.SeverityUnlocalized
+	}
+	return n.Severity
+}
+
+// withoutCancel makes the connection that c describes one that never cancels a statement.
+//
+// Subtle: when a context ends, pgx does not only close the connection, it first dials the server
+// again and sends a cancel request (pgconn.asyncClose). A commit that waits for a standby and is
+// cancelled stays committed on this server alone and becomes visible, so that a retry would be
+// told that it is durable. The only door is DialFunc: once the session stands, any further dial of
+// this configuration can only be a cancel request.
+func withoutCancel(c *pgx.ConnConfig) {
+	var established atomic.Bool
+	dialer := &net.Dialer{KeepAlive: 5 * time.Second}
+	c.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if established.Load() {
+			return nil, errNoCancel
+		}
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &briefConn{conn}, nil
+	}
+	c.AfterConnect = func(context.Context, *pgconn.PgConn) error {
+		established.Store(true)
+		return nil
+	}
+}
+
+// briefConn is a connection whose deadlines are never further away than farewell. pgx sets
+// deadlines only when it gives a connection up.
+type briefConn struct{ net.Conn }
+
+// SetDeadline sets the deadline, or an earlier one.
+func (c *briefConn) SetDeadline(t time.Time) error {
+	if limit := time.Now().Add(farewell); t.After(limit) {
+		t = limit
+	}
+	return c.Conn.SetDeadline(t)
+}
+
+// clearWarning forgets the warnings of earlier statements.
+func clearWarning(c *pgx.Conn) { delete(c.PgConn().CustomData(), warningKey) }
+
+// warning returns what the server warned of since clearWarning, or "".
+func warning(c *pgx.Conn) string {
+	text, _ := c.PgConn().CustomData()[warningKey].(string)
+	return text
+}
