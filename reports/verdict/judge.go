@@ -1,0 +1,229 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The exit codes of a judged run (DESIGN.md, Command line).
+const (
+	ExitMet          = 0
+	ExitMissed       = 1
+	ExitInvalid      = 3
+	ExitInconclusive = 4
+	ExitError        = 5
+	ExitAborted      = 130 // after SIGINT; the caller sets 143 after SIGTERM
+)
+
+// Judge judges a run. It is pure, and never Met by default: what is not proven is Inconclusive, a
+// generator that cannot be trusted makes the run Invalid, a fault that could not be injected or
+// undone makes it an Error. The worst wins, in the order Missed, Error, Invalid, Inconclusive, Met.
+// An aborted run is Aborted, unless a fault was left behind. Whatever the generator was like, a
+// ledger that contradicts its receipts makes the run Missed.
+func Judge(in Input) Verdict {
+	if in.Recording == nil {
+		return Verdict{Outcome: Error, ExitCode: ExitError, Reasons: []string{"nothing was recorded"}}
+	}
+	c := court{in: in, windows: cut(in), probes: newProbeLog(in.Recording),
+		failover: Failovers(in), audit: AuditLedger(in.Recording.Writes, in.Ledger)}
+	v := Verdict{Reasons: []string{}, Phases: []Phase{}, Objectives: []Result{},
+		Failover: c.failover, Audit: c.audit}
+	for _, w := range c.windows {
+		v.Phases = append(v.Phases, w.export())
+	}
+	for _, o := range in.Objectives {
+		v.Objectives = append(v.Objectives, c.judge(o))
+	}
+	v.Objectives = append(v.Objectives, c.implicit()...)
+
+	findings := c.findings(v.Objectives)
+	slices.SortStableFunc(findings, func(a, b finding) int { return severity(b.outcome) - severity(a.outcome) })
+	v.Outcome = Met
+	for _, f := range findings {
+		if severity(f.outcome) > severity(v.Outcome) {
+			v.Outcome = f.outcome
+		}
+		v.Reasons = append(v.Reasons, f.reason)
+	}
+	if in.Aborted && !slices.ContainsFunc(findings, func(f finding) bool { return f.outcome == Error }) {
+		v.Outcome = Aborted
+		v.Reasons = append([]string{"the run was interrupted; what follows is of the part that was recorded"}, v.Reasons...)
+	} else if in.Aborted {
+		v.Outcome = Error
+	}
+	v.ExitCode = exitCode(v.Outcome)
+	if v.Outcome == Met {
+		v.Reasons = []string{fmt.Sprintf("all %d objectives were met", len(v.Objectives))}
+	}
+	return v
+}
+
+// court is a run before its judge: everything that several objectives are judged by, worked out
+// once.
+type court struct {
+	in       Input
+	windows  []window
+	probes   probeLog
+	failover []Failover
+	audit    Audit
+}
+
+func (c *court) judge(o Objective) Result {
+	switch familyOf(o.Metric) {
+	case latencyFamily, throughputFamily, ratioFamily, countFamily:
+		return c.judgeWindow(o)
+	case failoverFamily:
+		return c.judgeFailover(o)
+	case ledgerFamily:
+		return c.judgeLedger(o)
+	}
+	return c.result(o).inconclusive("unknown metric %q", o.Metric)
+}
+
+func (c *court) result(o Objective) Result {
+	return Result{Text: o.Text, Bound: o.Bound, Unit: o.Unit, Phase: o.Phase, Outcome: Inconclusive}
+}
+
+func (c *court) window(name string) (window, bool) {
+	for _, w := range c.windows {
+		if w.name == name {
+			return w, true
+		}
+	}
+	return window{}, false
+}
+
+// judgeLedger judges a figure of the audit. What was found is evidence even when the ledger was not
+// read to its end; that nothing more is there needs the whole of it.
+func (c *court) judgeLedger(o Objective) Result {
+	r := c.result(o)
+	r.Samples = uint64(c.audit.Acknowledged)
+	r.Value = float64(c.audit.figure(o.Metric))
+	met := compare(r.Value, o.Op, o.Bound)
+	if o.Metric == "acknowledged_writes" {
+		if len(c.in.Recording.Writes) == 0 {
+			return r.inconclusive("no write was asked for")
+		}
+		r.Outcome = outcomeOf(met)
+		r.Why = fmt.Sprintf("%d writes were acknowledged", c.audit.Acknowledged)
+		return r
+	}
+	r.Why = fmt.Sprintf("%d of %d acknowledged writes checked on %s", int(r.Value), c.audit.Acknowledged,
+		strings.Join(c.audit.CheckedNodes, ", "))
+	exceeded := atMost(o.Op) && r.Value > o.Bound
+	switch {
+	case exceeded:
+	case !c.audit.Complete:
+		return r.inconclusive("the ledger was not read back whole from every node: %s", c.incomplete())
+	case c.audit.Acknowledged == 0:
+		return r.inconclusive("no write was acknowledged, so none could be lost or altered")
+	}
+	r.Outcome = outcomeOf(met)
+	return r
+}
+
+func (c *court) incomplete() string {
+	var why []string
+	primaries := 0
+	for _, l := range c.in.Ledger {
+		if l.Role == rolePrimary {
+			primaries++
+		}
+		if !l.whole() {
+			why = append(why, strings.TrimSuffix(fmt.Sprintf("%s (%s): %s", l.Node, l.Role, l.Error), ": "))
+		}
+	}
+	if primaries != 1 {
+		why = append(why, fmt.Sprintf("%d nodes are primary", primaries))
+	}
+	return strings.Join(why, "; ")
+}
+
+// implicit are the objectives that nobody needs to write: the ledger may not contradict what the
+// client knows. An objective that names the figure takes the place of the implicit one.
+func (c *court) implicit() []Result {
+	var results []Result
+	for _, metric := range []string{"lost_writes", "duplicate_writes", "phantom_writes",
+		"altered_writes", "wrong_values", "diverged_rows"} {
+		named := slices.ContainsFunc(c.in.Objectives, func(o Objective) bool { return o.Metric == metric })
+		proven := c.audit.Complete && c.audit.Acknowledged > 0
+		if named || !proven && c.audit.figure(metric) == 0 {
+			continue
+		}
+		results = append(results, c.judgeLedger(Objective{Text: "audit: " + metric + " == 0", Metric: metric, Op: "=="}))
+	}
+	return results
+}
+
+// finding is one sentence about the run, and the outcome that it alone would give it.
+type finding struct {
+	outcome Outcome
+	reason  string
+}
+
+func (c *court) findings(results []Result) []finding {
+	var all []finding
+	add := func(o Outcome, format string, args ...any) {
+		all = append(all, finding{o, fmt.Sprintf(format, args...)})
+	}
+	for _, r := range results {
+		if r.Outcome != Met {
+			add(r.Outcome, "%s: %s: %s", r.Outcome, r.Text, r.Why)
+		}
+	}
+	for _, i := range c.in.Injections {
+		if i.Error != "" {
+			add(Error, "fault %q: %s", i.Fault, i.Error)
+		}
+		switch {
+		case !i.Undone:
+			add(Error, "fault %q was not verified undone: the target may still be broken", i.Fault)
+		case !i.Felt && i.Error == "":
+			add(Inconclusive, "%s", doubt(i))
+		}
+	}
+	if h := c.in.Recording.Health; !h.Valid {
+		why := strings.Join(h.Reasons, "; ")
+		if why == "" {
+			why = "no reason was recorded"
+		}
+		add(Invalid, "the load generator was not trustworthy: %s", why)
+	}
+	if len(c.in.Objectives) == 0 {
+		add(Inconclusive, "the scenario has no objectives, so nothing was proven")
+	}
+	return all
+}
+
+// severity orders outcomes; the worst of a run wins. An outcome that is none counts as Inconclusive.
+func severity(o Outcome) int {
+	switch o {
+	case Met:
+		return 0
+	case Invalid:
+		return 2
+	case Error:
+		return 3
+	case Missed:
+		return 4
+	}
+	return 1
+}
+
+// exitCode is what the command line ends with after this outcome.
+func exitCode(o Outcome) int {
+	switch o {
+	case Met:
+		return ExitMet
+	case Missed:
+		return ExitMissed
+	case Invalid:
+		return ExitInvalid
+	case Error:
+		return ExitError
+	case Aborted:
+		return ExitAborted
+	}
+	return ExitInconclusive
+}

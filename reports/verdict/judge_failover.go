@@ -1,0 +1,117 @@
+package verdict
+
+import (
+	"fmt"
+	"time"
+
+	"squall/chaos"
+)
+
+// starvedGap is the longest gap in the prober's own schedule that leaves its figures trustworthy:
+// in a longer one the target may have come back unseen.
+const starvedGap = time.Second
+
+// judgeFailover judges rto, outage and detection. Where one name stands for several injections,
+// each must keep the bound: the worst is the result.
+func (c *court) judgeFailover(o Objective) Result {
+	r := c.result(o)
+	var worst *Result
+	names := map[string]bool{}
+	for n, i := range c.in.Injections {
+		if fault := o.Fault(); fault != "" && fault != i.Fault {
+			continue
+		}
+		names[i.Fault] = true
+		one := c.judgePassage(o, i, c.failover[n])
+		if worst == nil || severity(one.Outcome) > severity(worst.Outcome) ||
+			one.Outcome == worst.Outcome && one.Value > worst.Value {
+			worst = &one
+		}
+	}
+	switch {
+	case worst == nil:
+		return r.inconclusive("no such fault was injected in this run")
+	case len(names) > 1:
+		return r.inconclusive("several faults were injected; say which with \"during <fault>\"")
+	}
+	return *worst
+}
+
+func (c *court) judgePassage(o Objective, i chaos.Injection, f Failover) Result {
+	r := c.result(o)
+	r.Phase = duringPrefix + i.Fault
+	health := c.in.Recording.Health
+	switch {
+	case !tookEffect(i) || !i.Felt:
+		return r.inconclusive("%s", doubt(chaos.Injection{Fault: i.Fault}))
+	case !health.Valid:
+		return r.inconclusive("the load generator was not trustworthy, so this says nothing about the target")
+	case health.ProbeGapMax > max(starvedGap, 2*c.in.Recording.ProbeEvery):
+		return r.inconclusive("the prober itself was silent for %v", health.ProbeGapMax)
+	}
+	switch o.Metric {
+	case "rto":
+		return c.judgeRTO(r, o, i)
+	case "outage":
+		r.Samples = uint64(len(c.probes.acknowledged))
+		if f.Outage == nil {
+			return r.inconclusive("no write was acknowledged in the whole run")
+		}
+		r.setSeconds(*f.Outage)
+		r.Why = fmt.Sprintf("longest time without an acknowledged write: %s", figure(r.Value, r.Unit))
+	case "detection":
+		r.Samples = uint64(len(c.probes.writes) + len(c.probes.reads))
+		if f.Detection == nil {
+			return r.inconclusive("no probe failed in the fault's phase")
+		}
+		r.setSeconds(*f.Detection)
+		r.Why = fmt.Sprintf("first failed probe %s after the fault took effect", figure(r.Value, r.Unit))
+	}
+	r.Why += fmt.Sprintf(", to within %s", figure(f.Precision, "s"))
+	r.Outcome = outcomeOf(compare(r.Value, o.Op, o.Bound))
+	return r
+}
+
+// judgeRTO decides a recovery time. A recovery that the recording does not show is a miss only when
+// the recording goes on long enough to have shown it.
+func (c *court) judgeRTO(r Result, o Objective, i chaos.Injection) Result {
+	g := c.probes.passage(o.Of, i)
+	r.Samples = uint64(g.probes)
+	within := fmt.Sprintf("to within %s", figure(c.in.Recording.ProbeEvery.Seconds(), "s"))
+	switch {
+	case g.probes == 0:
+		return r.inconclusive("no %s was probed after the fault took effect", o.Of)
+	case g.rto != nil:
+		r.setSeconds(*g.rto)
+		r.Outcome = outcomeOf(compare(r.Value, o.Op, o.Bound))
+		r.Why = fmt.Sprintf("%ss were good for %v again %s after the fault took effect, %s",
+			o.Of, lastingWindow, figure(r.Value, r.Unit), within)
+		if !g.interrupted {
+			r.Why = fmt.Sprintf("%ss were never interrupted: %d probes", o.Of, g.probes)
+		}
+		if g.relapses > 0 {
+			r.Why += fmt.Sprintf("; interrupted again %d times after that", g.relapses)
+		}
+		return r
+	case !g.interrupted:
+		return r.inconclusive("the %s probes do not cover the fault to its end", o.Of)
+	}
+	r.setSeconds(*seconds(g.covered - lastingWindow - i.Effective))
+	ended := i.Ended >= i.Effective && g.covered >= i.Ended+lastingWindow
+	exceeded := atMost(o.Op) && !compare(r.Value, o.Op, o.Bound)
+	if !ended && !exceeded {
+		return r.inconclusive("%ss had not recovered when the recording ended, too early to tell", o.Of)
+	}
+	r.Outcome = outcomeOf(!atMost(o.Op))
+	r.Why = fmt.Sprintf("%ss never recovered in the recording, %s after the fault took effect",
+		o.Of, figure((g.covered-i.Effective).Seconds(), "s"))
+	return r
+}
+
+// setSeconds sets the value in the unit of the bound.
+func (r *Result) setSeconds(s float64) {
+	r.Value = s
+	if r.Unit == "ms" {
+		r.Value = 1000 * s
+	}
+}
