@@ -1,0 +1,210 @@
+package reports
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"squall/loadgen"
+)
+
+// latencyChart shows percentiles of all classes together, with the objectives' bounds.
+func latencyChart(rec *Record) chart {
+	ch := chart{ID: "latency", Title: "Response time from the due time (logarithmic)",
+		Note:   "All classes together; successes and timeouts. A gap means that nothing was answered.",
+		Legend: []legend{{"l-p99", "p99"}, {"l-p90", "p90"}, {"l-p50", "p50"}}}
+	points := rec.Series.Points
+	p50 := column(points, func(p Point) float64 { return p.P50 })
+	p90 := column(points, func(p Point) float64 { return p.P90 })
+	p99 := column(points, func(p Point) float64 { return p.P99 })
+	if highest(p99) == 0 {
+		ch.Empty = "No answer was recorded, so there is no response time to show."
+		return ch
+	}
+	bounds := latencyBounds(rec, "")
+	if len(bounds) > 0 {
+		ch.Legend = append(ch.Legend, legend{"l-bound", "bound of an objective"})
+	}
+	for _, c := range canvases() {
+		d, x := frame(rec, c, ch.ID, ch.Title)
+		at := middle(rec.Series, x)
+		y := d.latencyAxis(bounds, p50, p99)
+		d.Paths = []path{{"l-p50", line(p50, at, y)}, {"l-p90", line(p90, at, y)}, {"l-p99", line(p99, at, y)}}
+		d.addBounds(bounds, x, y)
+		ch.Drawings = append(ch.Drawings, d)
+	}
+	return ch
+}
+
+// classCharts are the p99 of each class, small and side by side.
+func classCharts(rec *Record) []chart {
+	var out []chart
+	for n, class := range rec.Series.Classes {
+		ch := chart{ID: fmt.Sprintf("class-%d", n), Title: printable(class)}
+		p99 := column(rec.Series.Points, func(p Point) float64 { return p.ClassP99[n] })
+		if highest(p99) == 0 {
+			ch.Empty = "No answer of this class was recorded."
+			out = append(out, ch)
+			continue
+		}
+		bounds := latencyBounds(rec, class)
+		d, x := frame(rec, canvas{"small", 360, 120, 4}, ch.ID, "p99 of "+ch.Title)
+		y := d.latencyAxis(bounds, p99)
+		d.Paths = []path{{"l-p99", line(p99, middle(rec.Series, x), y)}}
+		d.addBounds(bounds, x, y)
+		ch.Drawings = []drawing{d}
+		out = append(out, ch)
+	}
+	return out
+}
+
+// latencyAxis sets the vertical axis so that every value and every bound is on it.
+func (d *drawing) latencyAxis(bounds []latencyBound, columns ...[]float64) scale {
+	low, high := lowest(columns...), highest(columns...)
+	for _, b := range bounds {
+		low, high = min(low, b.ms), max(high, b.ms)
+	}
+	y, ticks := latencyScale(low, high, d.Y1, d.Y0)
+	// Labels stand at least a line apart.
+	for _, t := range ticks {
+		if n := len(d.YTicks); n == 0 || math.Abs(d.YTicks[n-1].Pos-t.Pos) >= 16 {
+			d.YTicks = append(d.YTicks, t)
+		}
+	}
+	return y
+}
+
+// latencyBound is the bound of one objective, over the time of its phase.
+type latencyBound struct {
+	text       string
+	ms         float64
+	start, end float64
+}
+
+// latencyBounds are the bounds on percentiles of class, or of every class where it is empty. Equal
+// bounds on the same figure are drawn once, over the time of both.
+func latencyBounds(rec *Record, class string) []latencyBound {
+	var out []latencyBound
+	for _, o := range rec.Objectives {
+		isLatency := o.Unit == "ms" && (strings.HasPrefix(o.Metric, "p") || o.Metric == "max")
+		if !isLatency || class != "" && o.Of != class && o.Of != "" {
+			continue
+		}
+		b := latencyBound{ms: o.Bound, start: 0, end: rec.Series.End}
+		for _, p := range rec.Phases {
+			if p.Name == o.Phase {
+				b.start, b.end = p.Start, min(p.End, rec.Series.End)
+			}
+		}
+		b.text = o.Metric
+		if class == "" && o.Of != "" {
+			b.text += "(" + printable(o.Of) + ")"
+		}
+		b.text += " " + sign(o.Op) + " " + timeMs(o.Bound)
+		same := slices.IndexFunc(out, func(other latencyBound) bool { return other.text == b.text })
+		if same >= 0 {
+			out[same].start, out[same].end = min(out[same].start, b.start), max(out[same].end, b.end)
+			continue
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// addBounds draws the bounds, each with a label above its line that meets no other label.
+func (d *drawing) addBounds(bounds []latencyBound, x, y scale) {
+	var placed []label
+	for _, b := range bounds {
+		l := boundLine{X0: x.at(b.start), X1: x.at(b.end), Y: y.at(b.ms), Label: b.text}
+		width := textWidth(b.text)
+		l.LabelX = max(min(l.X0+4, d.X1-width-2), d.X0+4)
+		l.LabelY = max(l.Y-5, d.Y0+12)
+		for tries := 0; tries < 2*len(placed)+1 && collides(l, width, placed); tries++ {
+			l.LabelY += 15
+			if l.LabelY > d.Y1-3 {
+				l.LabelY = d.Y0 + 12
+			}
+		}
+		placed = append(placed, label{l.LabelX, l.LabelY, b.text})
+		d.Bounds = append(d.Bounds, l)
+	}
+}
+
+func collides(l boundLine, width float64, placed []label) bool {
+	for _, p := range placed {
+		if math.Abs(p.Y-l.LabelY) < 15 && l.LabelX < p.X+textWidth(p.Text)+4 && p.X < l.LabelX+width+4 {
+			return true
+		}
+	}
+	return false
+}
+
+// probeChart is a strip for each series of probes: low and calm where they succeed, high where they
+// fail, so that it reads without colour too.
+func probeChart(rec *Record) chart {
+	ch := chart{ID: "probes", Title: "Probes", Legend: []legend{{"p-ok", "answered (low)"}, {"p-bad", "failed (tall)"}}}
+	if len(rec.Series.Probes) == 0 {
+		ch.Empty = "No probe was recorded, so no outage or failover time can be shown."
+		return ch
+	}
+	ch.Note = fmt.Sprintf("One probe of each series every %s, apart from the load: the outage and failover times come from here.",
+		timeS(rec.Series.Every))
+	for _, c := range canvases() {
+		c.height = float64(len(rec.Series.Probes)) * 38
+		d, x := frame(rec, c, ch.ID, ch.Title)
+		for n, s := range rec.Series.Probes {
+			top := d.Y0 + float64(n)*38
+			failed := 0
+			for _, p := range s.Probes {
+				if !p.OK {
+					failed++
+				}
+			}
+			d.Texts = append(d.Texts, label{d.X0 + 2, top + 14,
+				fmt.Sprintf("%s: %s of %s failed", printable(s.Name), count(failed), count(len(s.Probes)))})
+			ok, bad := strip(s.Probes, rec.Series.Every, x, top+36)
+			d.Paths = append(d.Paths, path{"p-ok", ok}, path{"p-bad", bad})
+		}
+		ch.Drawings = append(ch.Drawings, d)
+	}
+	return ch
+}
+
+// strip draws a series of probes as two paths of bars that stand on bottom. A pixel in which any
+// probe failed shows the failure.
+func strip(probes []loadgen.Probe, every float64, x scale, bottom float64) (ok, bad string) {
+	first := int(x.from)
+	columns := make([]byte, int(x.to)-first+1)
+	for _, p := range probes {
+		due := p.Due.Seconds()
+		if due < x.min || due > x.max {
+			continue
+		}
+		state := byte('o')
+		if !p.OK {
+			state = 'x'
+		}
+		from, to := int(x.at(due))-first, int(math.Ceil(x.at(due+every)))-first
+		for i := from; i < max(to, from+1) && i < len(columns); i++ {
+			if columns[i] != 'x' {
+				columns[i] = state
+			}
+		}
+	}
+	var good, failed strings.Builder
+	for i := 0; i < len(columns); {
+		j := i
+		for j < len(columns) && columns[j] == columns[i] {
+			j++
+		}
+		switch columns[i] {
+		case 'o':
+			fmt.Fprintf(&good, "M%d %sh%dv-5h-%dZ", first+i, coordinate(bottom), j-i, j-i)
+		case 'x':
+			fmt.Fprintf(&failed, "M%d %sh%dv-15h-%dZ", first+i, coordinate(bottom), j-i, j-i)
+		}
+		i = j
+	}
+	return good.String(), failed.String()
+}

@@ -1,0 +1,224 @@
+package reports
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"squall/reports/verdict"
+)
+
+// mark is the sign of an outcome, so that no view tells it by colour alone.
+func mark(o verdict.Outcome) string {
+	switch o {
+	case verdict.Met:
+		return "✓"
+	case verdict.Missed:
+		return "✗"
+	case verdict.Inconclusive:
+		return "?"
+	case verdict.Aborted:
+		return "■"
+	default:
+		return "!"
+	}
+}
+
+// sentence says what an outcome means for the reader.
+func sentence(o verdict.Outcome) string {
+	switch o {
+	case verdict.Met:
+		return "Every objective was met, with evidence."
+	case verdict.Missed:
+		return "At least one objective was missed."
+	case verdict.Inconclusive:
+		return "The run did not prove enough to decide."
+	case verdict.Invalid:
+		return "The generator or its host was not trustworthy: the figures do not count."
+	case verdict.Aborted:
+		return "The run was interrupted; this report covers what was measured until then."
+	default:
+		return "The run could not be carried out as planned."
+	}
+}
+
+// number prints with at most digits decimals, without trailing zeros, thousands apart.
+func number(v float64, digits int) string {
+	text := strconv.FormatFloat(math.Abs(v), 'f', digits, 64)
+	whole, fraction, _ := strings.Cut(text, ".")
+	var b strings.Builder
+	for i, c := range whole {
+		if i > 0 && (len(whole)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(c)
+	}
+	if fraction = strings.TrimRight(fraction, "0"); fraction != "" {
+		b.WriteString("." + fraction)
+	}
+	if v < 0 && strings.Trim(text, "0.") != "" {
+		return "-" + b.String()
+	}
+	return b.String()
+}
+
+// brief prints three significant digits, or whole numbers from 100 on.
+func brief(v float64) string {
+	switch a := math.Abs(v); {
+	case a >= 100:
+		return number(v, 0)
+	case a >= 10:
+		return number(v, 1)
+	case a >= 1:
+		return number(v, 2)
+	default:
+		return number(v, 3)
+	}
+}
+
+func count[T int | uint64](n T) string { return number(float64(n), 0) }
+
+// timeMs prints milliseconds, and seconds from 10 s on.
+func timeMs(ms float64) string {
+	switch {
+	case !finite(ms):
+		return "–"
+	case math.Abs(ms) >= 10_000:
+		return brief(ms/1000) + " s"
+	default:
+		return brief(ms) + " ms"
+	}
+}
+
+func timeS(s float64) string { return number(s, 3) + " s" }
+
+// timeOr prints seconds, or what their absence means.
+func timeOr(s *float64, absent string) string {
+	if s == nil {
+		return absent
+	}
+	return timeS(*s)
+}
+
+// rto prints a recovery time: 0 means that the series was never interrupted.
+func rto(s *float64) string {
+	if s != nil && *s == 0 {
+		return "not interrupted"
+	}
+	return timeOr(s, "not recovered")
+}
+
+func percent(ratio float64) string {
+	p := ratio * 100
+	switch {
+	case p == 0:
+		return "0 %"
+	case math.Abs(p) < 0.01:
+		return "< 0.01 %"
+	default:
+		return brief(p) + " %"
+	}
+}
+
+// quantity prints a value in the unit of an objective.
+func quantity(v float64, unit string) string {
+	switch unit {
+	case "ms":
+		return timeMs(v)
+	case "s":
+		return timeS(v)
+	case "ratio":
+		return number(v*100, 4) + " %"
+	case "/s":
+		return brief(v) + "/s (" + number(v*3600, 0) + "/h)"
+	case "":
+		return number(v, 3)
+	default:
+		return number(v, 3) + " " + unit
+	}
+}
+
+// value prints the value of an objective, or a dash.
+func (o Objective) value() string {
+	if o.Value == nil {
+		return "–"
+	}
+	return quantity(*o.Value, o.Unit)
+}
+
+func (o Objective) bound() string {
+	text := quantity(o.Bound, o.Unit)
+	if o.Op == "" {
+		return text
+	}
+	return sign(o.Op) + " " + text
+}
+
+// sign is the operator as people write it.
+func sign(op string) string {
+	switch op {
+	case "<=":
+		return "≤"
+	case ">=":
+		return "≥"
+	case "==":
+		return "="
+	default:
+		return op
+	}
+}
+
+// plural counts a noun: "1 fault", "3 faults".
+func plural[T int | uint64](n T, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return count(n) + " " + noun + "s"
+}
+
+func yesNo(v bool) string {
+	if v {
+		return "yes"
+	}
+	return "NO"
+}
+
+// clip shortens a text to limit runes and says so.
+func clip(text string, limit int) string {
+	runes := []rune(text)
+	if len(runes) <= limit {
+		return text
+	}
+	return string(runes[:limit-1]) + "…"
+}
+
+// printable drops control characters, so that a name cannot steer a terminal or break a table.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r):
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// auditLine says in one sentence what the audit of the ledger found.
+func auditLine(a verdict.Audit) string {
+	if len(a.CheckedNodes) == 0 {
+		return "The ledger was not read back: nothing is known about lost writes."
+	}
+	text := fmt.Sprintf("%s acknowledged: %s lost, %s duplicate, %s phantom, %s altered, %s wrong; "+
+		"%s unknown to the client, %s of them found; checked on %s.",
+		plural(a.Acknowledged, "write"), count(a.Lost), count(a.Duplicate), count(a.Phantom),
+		count(a.Altered), count(a.Wrong), count(a.Unknown), count(a.Recovered),
+		strings.Join(a.CheckedNodes, ", "))
+	if !a.Complete {
+		text += " The audit is incomplete."
+	}
+	return text
+}

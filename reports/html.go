@@ -1,0 +1,253 @@
+package reports
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"squall/reports/verdict"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// HTML writes report.html: one file that needs nothing else, no network and no script to be read.
+// Everything that a run names is escaped by html/template.
+func HTML(w io.Writer, rec *Record) error {
+	functions := template.FuncMap{
+		"mark": mark, "upper": strings.ToUpper, "sentence": sentence, "timeS": timeS, "timeMs": timeMs,
+		"timeOr": timeOr, "rto": rto, "percent": percent, "brief": brief, "whole": func(n uint64) string { return count(n) },
+		"px": coordinate, "inc": func(i int) int { return i + 1 }, "mib": func(b int64) string { return number(float64(b)/(1<<30), 1) + " GiB" },
+		"join": strings.Join, "yesNo": yesNo, "clock": func(s float64) string { return number(s, 1) + " s" },
+	}
+	t, err := template.New("report.html").Funcs(functions).ParseFS(templates, "templates/*")
+	if err != nil {
+		return fmt.Errorf("report template: %w", err)
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, "report.html", newPage(rec)); err != nil {
+		return fmt.Errorf("report template: %w", err)
+	}
+	_, err = w.Write(b.Bytes())
+	return err
+}
+
+// page is what the template shows.
+type page struct {
+	*Record
+	Word       string // of the outcome, for the badge
+	Tiles      []tile
+	Charts     []chart
+	Classes    []chart
+	Objectives []objectiveView
+	Faults     []faultView
+	PhaseRows  []phaseRow
+	ClassRows  []classRow
+	AuditCells []auditCell
+	Tips       tips
+}
+
+func newPage(rec *Record) page {
+	return page{
+		Record: rec, Word: string(rec.Outcome), Tiles: newTiles(rec),
+		Charts: []chart{phaseChart(rec), rateChart(rec), latencyChart(rec), errorChart(rec),
+			probeChart(rec)},
+		Classes: classCharts(rec), Objectives: newObjectiveViews(rec), Faults: newFaultViews(rec),
+		PhaseRows: newPhaseRows(rec), ClassRows: newClassRows(rec),
+		AuditCells: newAuditCells(rec.Audit), Tips: newTips(rec),
+	}
+}
+
+// tile is one key figure.
+type tile struct {
+	Title, Value, Note string
+	Bad                bool
+}
+
+func newTiles(rec *Record) []tile {
+	return []tile{throughputTile(rec), p99Tile(rec), rtoTile(rec), lostTile(rec),
+		{Title: "Requests", Value: count(rec.Load.Sent),
+			Note: fmt.Sprintf("sent of %s planned; %s never sent", count(rec.Load.Planned), count(rec.Load.Unsent)),
+			Bad:  rec.Load.Unsent > 0},
+		{Title: "Bad requests", Value: percent(rec.Load.ErrorRatio()),
+			Note: fmt.Sprintf("%s failed and %s unsent, whole run", count(rec.Load.Failed), count(rec.Load.Unsent)),
+			Bad:  rec.Load.Failed+rec.Load.Unsent > 0}}
+}
+
+func throughputTile(rec *Record) tile {
+	t := tile{Title: "Peak throughput", Value: "–", Note: "no load was recorded"}
+	if perSecond, used := rec.Series.peakUnits(10); used > 0 {
+		t.Value = number(perSecond*3600, 0) + "/h"
+		t.Note = fmt.Sprintf("units of work acknowledged, best %s: %s/s", plural(used, "second"), brief(perSecond))
+	}
+	return t
+}
+
+// p99Tile shows the calm before the first fault, or the whole run where there is no such phase.
+func p99Tile(rec *Record) tile {
+	t := tile{Title: "p99, whole run", Value: timeMs(rec.Load.P99), Note: "all classes, from the due time"}
+	for _, p := range rec.Phases {
+		if p.Name == "before" {
+			t.Title, t.Value = "p99 before faults", timeMs(rec.Series.windowP99(p.Start, p.End))
+		}
+	}
+	if rec.Load.Sent == 0 {
+		t.Value, t.Note = "–", "no request was sent"
+	}
+	return t
+}
+
+func rtoTile(rec *Record) tile {
+	t := tile{Title: "Worst recovery (RTO)", Value: "–", Note: "no fault was judged"}
+	worst := -1.0
+	for _, f := range rec.Failover {
+		for name, s := range map[string]*float64{"writes": f.RTOWrite, "reads": f.RTORead} {
+			v := math.Inf(1)
+			if s != nil {
+				v = *s
+			}
+			// On a tie writes are named, whatever the order of the map.
+			if v > worst || v == worst && name == "writes" {
+				worst = v
+				t.Note = name + ", " + printable(f.Injection)
+			}
+		}
+	}
+	switch {
+	case math.IsInf(worst, 1):
+		t.Value, t.Bad = "never", true
+	case worst == 0:
+		t.Value, t.Note = "0 s", "no fault interrupted reads or writes"
+	case worst > 0:
+		t.Value = timeS(worst)
+	}
+	return t
+}
+
+func lostTile(rec *Record) tile {
+	a := rec.Audit
+	switch {
+	case len(a.CheckedNodes) == 0:
+		return tile{"Lost writes", "unknown", "the ledger was not read back", true}
+	case !a.Complete:
+		return tile{"Lost writes", "≥ " + count(a.Lost), "of " + count(a.Acknowledged) + " acknowledged; the audit is incomplete", true}
+	default:
+		return tile{"Lost writes", count(a.Lost), "of " + count(a.Acknowledged) + " acknowledged", a.Lost > 0}
+	}
+}
+
+// objectiveView is an objective with the bar that compares value and bound.
+type objectiveView struct {
+	Objective
+	ValueText, BoundText string
+	HasBar               bool
+	Bar                  float64 // length of the bar in px; the bound stands at 80
+}
+
+func newObjectiveViews(rec *Record) []objectiveView {
+	var out []objectiveView
+	for _, o := range rec.Objectives {
+		v := objectiveView{Objective: o, ValueText: o.value(), BoundText: o.bound()}
+		if o.Value != nil && o.Bound > 0 {
+			v.HasBar, v.Bar = true, min(max(*o.Value/o.Bound*80, 1), 120)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// faultView is an injection with its figures as sorted lines.
+type faultView struct {
+	Injection
+	Late            string
+	Asked, Measured []string
+}
+
+func newFaultViews(rec *Record) []faultView {
+	var out []faultView
+	for _, i := range rec.Injections {
+		v := faultView{Injection: i, Asked: figures(i.Effect.Asked), Measured: figures(i.Effect.Measured)}
+		for _, k := range slices.Sorted(maps.Keys(i.Effect.Details)) {
+			v.Measured = append(v.Measured, k+" = "+i.Effect.Details[k])
+		}
+		if i.Effective != nil {
+			v.Late = fmt.Sprintf("%+.3f s", *i.Effective-i.Requested)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func figures(in map[string]float64) []string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(in)) {
+		out = append(out, k+" = "+number(in[k], 3))
+	}
+	return out
+}
+
+// phaseRow is one class in one phase; Rows is set on the first row of a phase.
+type phaseRow struct {
+	Phase string
+	Rows  int
+	Time  string
+	Class string
+	verdict.ClassPhase
+}
+
+func newPhaseRows(rec *Record) []phaseRow {
+	var out []phaseRow
+	for _, p := range rec.Phases {
+		for n, class := range slices.Sorted(maps.Keys(p.Classes)) {
+			row := phaseRow{Phase: p.Name, Class: class, ClassPhase: p.Classes[class]}
+			if n == 0 {
+				row.Rows = len(p.Classes)
+			}
+			row.Time = fmt.Sprintf("%s to %s", timeS(p.Start), timeS(p.End))
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+// classRow is one class over the whole run.
+type classRow struct {
+	Class string
+	Totals
+}
+
+func newClassRows(rec *Record) []classRow {
+	var out []classRow
+	for _, name := range slices.Sorted(maps.Keys(rec.Load.Classes)) {
+		out = append(out, classRow{name, rec.Load.Classes[name]})
+	}
+	return append(out, classRow{"all", rec.Load.Totals})
+}
+
+// auditCell is one figure of the audit; Harm marks those that must be zero.
+type auditCell struct {
+	Name, Meaning string
+	Count         int
+	Harm          bool
+}
+
+func newAuditCells(a verdict.Audit) []auditCell {
+	return []auditCell{
+		{"acknowledged", "answered 2xx with a receipt: must exist exactly once", a.Acknowledged, false},
+		{"unknown", "timeout, reset or 5xx: may exist", a.Unknown, false},
+		{"recovered", "unknown to the client, found in the ledger", a.Recovered, false},
+		{"refused", "provably not executed: must not exist", a.Refused, false},
+		{"lost", "acknowledged, absent from the primary", a.Lost, true},
+		{"duplicate", "one key more than once", a.Duplicate, true},
+		{"phantom", "in the ledger, never asked for or refused", a.Phantom, true},
+		{"altered", "differs from its receipt", a.Altered, true},
+		{"wrong", "value differs from the generator's own computation", a.Wrong, true},
+		{"diverged", "rows of a standby that differ from the primary", a.Diverged, true},
+	}
+}

@@ -1,0 +1,204 @@
+package reports
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"squall/reports/verdict"
+)
+
+// The elements of junit.xml, as Jenkins' and GitLab's readers expect them.
+type (
+	junitSuites struct {
+		XMLName xml.Name   `xml:"testsuites"`
+		Suite   junitSuite `xml:"testsuite"`
+	}
+	junitSuite struct {
+		Name       string          `xml:"name,attr"`
+		Tests      int             `xml:"tests,attr"`
+		Failures   int             `xml:"failures,attr"`
+		Errors     int             `xml:"errors,attr"`
+		Skipped    int             `xml:"skipped,attr"`
+		Time       string          `xml:"time,attr"`
+		Timestamp  string          `xml:"timestamp,attr"`
+		Properties []junitProperty `xml:"properties>property"`
+		Cases      []junitCase     `xml:"testcase"`
+	}
+	junitProperty struct {
+		Name  string `xml:"name,attr"`
+		Value string `xml:"value,attr"`
+	}
+	junitCase struct {
+		Name      string        `xml:"name,attr"`
+		ClassName string        `xml:"classname,attr"`
+		Time      string        `xml:"time,attr"`
+		Failure   *junitProblem `xml:"failure"`
+		Error     *junitProblem `xml:"error"`
+		Output    string        `xml:"system-out,omitempty"`
+	}
+	junitProblem struct {
+		Type    string `xml:"type,attr"`
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+)
+
+// JUnit writes junit.xml: the suite is the scenario, a case is an objective, a fault, the audit or
+// the run itself. Missed is a failure; everything else that is not met is an error with the outcome
+// as its type, so that nothing unproven looks green.
+func JUnit(w io.Writer, rec *Record) error {
+	suite := junitSuite{
+		Name: printable(rec.Scenario), Time: decimal(rec.Duration),
+		Timestamp:  rec.StartedAt.UTC().Format(time.DateOnly + "T15:04:05"),
+		Properties: junitProperties(rec), Cases: junitCases(rec),
+	}
+	for _, c := range suite.Cases {
+		suite.Tests++
+		if c.Failure != nil {
+			suite.Failures++
+		}
+		if c.Error != nil {
+			suite.Errors++
+		}
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", "  ")
+	if err := e.Encode(junitSuites{Suite: suite}); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func junitCases(rec *Record) []junitCase {
+	cases := []junitCase{runCase(rec), healthCase(rec)}
+	for _, o := range rec.Objectives {
+		message := fmt.Sprintf("%s, bound %s", o.value(), o.bound())
+		c := newCase(rec, "objectives", o.Text, o.Outcome, message, o.Why)
+		c.Output = fmt.Sprintf("value %s, bound %s, %s, phase %s. %s", o.value(), o.bound(),
+			plural(o.Samples, "sample"), o.Phase, o.Why)
+		cases = append(cases, c)
+	}
+	for _, i := range rec.Injections {
+		felt, undone := verdict.Met, verdict.Met
+		if !i.Felt {
+			felt = verdict.Inconclusive
+		}
+		if !i.Undone {
+			undone = verdict.Error
+		}
+		cases = append(cases,
+			newCase(rec, "faults", i.Fault+": was felt", felt, "no effect was measured", i.Effect.Summary+" "+i.Error),
+			newCase(rec, "faults", i.Fault+": was undone", undone, "not verified gone", i.Error))
+	}
+	if c, found := auditCase(rec); found {
+		cases = append(cases, c)
+	}
+	for _, c := range cases {
+		if c.Failure != nil || c.Error != nil || rec.Outcome == verdict.Met {
+			return cases
+		}
+	}
+	// The outcome has a reason that no case of ours knows: it must not look green.
+	return append(cases, newCase(rec, "run", "outcome", rec.Outcome, firstReason(rec), ""))
+}
+
+// runCase says whether the run came to its end.
+func runCase(rec *Record) junitCase {
+	outcome := verdict.Met
+	if rec.Outcome == verdict.Aborted || rec.Outcome == verdict.Error {
+		outcome = rec.Outcome
+	}
+	if rec.Error != "" && outcome == verdict.Met {
+		outcome = verdict.Error
+	}
+	return newCase(rec, "run", "carried out as planned", outcome, firstReason(rec), rec.Error)
+}
+
+// healthCase says whether the generator's figures count.
+func healthCase(rec *Record) junitCase {
+	outcome, why := verdict.Met, ""
+	if rec.Outcome == verdict.Invalid || !rec.Health.Valid {
+		outcome = verdict.Invalid
+		for _, reason := range rec.Health.Reasons {
+			why += reason + "\n"
+		}
+	}
+	return newCase(rec, "run", "generator and host trustworthy", outcome, "the figures do not count", why)
+}
+
+// auditCase is absent when the run had nothing to audit.
+func auditCase(rec *Record) (junitCase, bool) {
+	a := rec.Audit
+	if a.Acknowledged == 0 && len(a.CheckedNodes) == 0 {
+		return junitCase{}, false
+	}
+	outcome := verdict.Met
+	switch {
+	case a.Lost+a.Duplicate+a.Phantom+a.Altered+a.Wrong+a.Diverged > 0:
+		outcome = verdict.Missed
+	case !a.Complete:
+		outcome = verdict.Inconclusive
+	}
+	examples := ""
+	for _, e := range a.Examples {
+		examples += e + "\n"
+	}
+	return newCase(rec, "audit", "every acknowledged write exists exactly once", outcome, auditLine(a), examples), true
+}
+
+func newCase(rec *Record, group, name string, outcome verdict.Outcome, message, text string) junitCase {
+	c := junitCase{Name: printable(name), ClassName: printable(rec.Scenario) + "." + group, Time: decimal(0)}
+	problem := &junitProblem{Type: string(outcome), Message: message, Text: text}
+	switch outcome {
+	case verdict.Met:
+	case verdict.Missed:
+		c.Failure = problem
+	default:
+		c.Error = problem
+	}
+	return c
+}
+
+func junitProperties(rec *Record) []junitProperty {
+	out := []junitProperty{
+		{"outcome", string(rec.Outcome)},
+		{"exit_code", strconv.Itoa(rec.ExitCode)},
+		{"seed", strconv.FormatUint(rec.Seed, 10)},
+		{"command", rec.Command},
+		{"requests.planned", strconv.FormatUint(rec.Load.Planned, 10)},
+		{"requests.failed", strconv.FormatUint(rec.Load.Failed, 10)},
+		{"requests.unsent", strconv.FormatUint(rec.Load.Unsent, 10)},
+		{"writes.acknowledged", strconv.Itoa(rec.Audit.Acknowledged)},
+		{"writes.lost", strconv.Itoa(rec.Audit.Lost)},
+	}
+	for i, o := range rec.Objectives {
+		name := fmt.Sprintf("objective.%d", i+1)
+		out = append(out, junitProperty{name, o.Text}, junitProperty{name + ".bound", decimal(o.Bound)},
+			junitProperty{name + ".unit", o.Unit},
+			junitProperty{name + ".samples", strconv.FormatUint(o.Samples, 10)})
+		if o.Value != nil {
+			out = append(out, junitProperty{name + ".value", decimal(*o.Value)})
+		}
+	}
+	return out
+}
+
+func firstReason(rec *Record) string {
+	switch {
+	case rec.Error != "":
+		return rec.Error
+	case len(rec.Reasons) > 0:
+		return rec.Reasons[0]
+	default:
+		return sentence(rec.Outcome)
+	}
+}
+
+func decimal(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

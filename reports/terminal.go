@@ -1,0 +1,110 @@
+package reports
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"squall/reports/verdict"
+)
+
+// Terminal writes the verdict as text for the end of a run: outcome, objectives, faults, failover
+// and audit in aligned columns. With color it uses ANSI colours; the marks tell the same without.
+func Terminal(w io.Writer, rec *Record, color bool) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s  %s\n", paint(rec.Outcome, color, mark(rec.Outcome)+" "+strings.ToUpper(string(rec.Outcome))),
+		printable(rec.Scenario))
+	if rec.Question != "" {
+		fmt.Fprintf(&b, "  %s\n", printable(rec.Question))
+	}
+	for _, reason := range rec.Reasons {
+		fmt.Fprintf(&b, "  %s\n", printable(reason))
+	}
+	fmt.Fprintf(&b, "\nload  %s planned, %s ok, %s failed, %s unsent (%s bad); p50 %s, p99 %s, max %s\n",
+		count(rec.Load.Planned), count(rec.Load.OK), count(rec.Load.Failed), count(rec.Load.Unsent),
+		percent(rec.Load.ErrorRatio()), timeMs(rec.Load.P50), timeMs(rec.Load.P99), timeMs(rec.Load.Max))
+	rows := [][]string{}
+	outcomes := []verdict.Outcome{}
+	for _, o := range rec.Objectives {
+		word := ""
+		if o.Outcome != verdict.Met {
+			word = strings.ToUpper(string(o.Outcome))
+		}
+		rows = append(rows, []string{mark(o.Outcome), o.Text, o.value(), o.bound(),
+			plural(o.Samples, "sample"), word})
+		outcomes = append(outcomes, o.Outcome)
+	}
+	columns(&b, "objectives", rows, outcomes, color)
+	rows, outcomes = nil, nil
+	for _, i := range rec.Injections {
+		outcome, state := verdict.Met, "felt, undone"
+		if !i.Felt {
+			outcome, state = verdict.Inconclusive, "NOT FELT"
+		}
+		if !i.Undone {
+			outcome, state = verdict.Error, "NOT UNDONE"
+		}
+		rows = append(rows, []string{mark(outcome), i.Fault, i.Kind, i.Target,
+			timeOr(i.Effective, "never") + " to " + timeOr(i.Ended, "–"), state, i.Effect.Summary})
+		outcomes = append(outcomes, outcome)
+	}
+	columns(&b, "faults", rows, outcomes, color)
+	rows = nil
+	for _, f := range rec.Failover {
+		rows = append(rows, []string{"", f.Injection, "write " + rto(f.RTOWrite), "read " + rto(f.RTORead),
+			"outage " + timeOr(f.Outage, "–"), "redundant " + timeOr(f.Resolution, "not verified"),
+			"± " + timeS(f.Precision)})
+	}
+	columns(&b, "failover", rows, nil, color)
+	fmt.Fprintf(&b, "\naudit\n  %s\n", printable(auditLine(rec.Audit)))
+	for _, e := range rec.Audit.Examples[:min(len(rec.Audit.Examples), 5)] {
+		fmt.Fprintf(&b, "    %s\n", printable(e))
+	}
+	fmt.Fprintf(&b, "\nrepeat  %s\n", printable(rec.Command))
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// columns writes a titled table whose first cell is a mark, painted by the outcome of its row.
+// Nothing is written for no rows.
+func columns(b *bytes.Buffer, title string, rows [][]string, outcomes []verdict.Outcome, color bool) {
+	if len(rows) == 0 {
+		return
+	}
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i := range row {
+			row[i] = clip(printable(row[i]), 90)
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	fmt.Fprintf(b, "\n%s\n", title)
+	for r, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			padded := cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i == 0 && r < len(outcomes) {
+				padded = paint(outcomes[r], color, padded)
+			}
+			line.WriteString("  " + padded)
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+}
+
+// paint colours a text by outcome: green, red or yellow, bold.
+func paint(o verdict.Outcome, color bool, text string) string {
+	if !color {
+		return text
+	}
+	code := "33"
+	switch o {
+	case verdict.Met:
+		code = "32"
+	case verdict.Missed, verdict.Error:
+		code = "31"
+	}
+	return "\x1b[1;" + code + "m" + text + "\x1b[0m"
+}
