@@ -68,3 +68,8 @@ func (f Factor) gases(quantity Decimal) Gases {
 }
 
 func (f Factor) outside() bool { return f.Outside || f.Scope == ScopeOutside }
+
+// carbonOnly reports a vehicle fuel whose row holds CO2 and leaves CH4 and N2O to a row per distance (R6).
+func (f Factor) carbonOnly() bool {
+	return f.Category == "mobile_combustion" && f.CO2 != nil && f.CH4 == nil && f.N2O == nil && f.CO2.Equal(f.CO2e)
+}

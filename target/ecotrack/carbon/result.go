@@ -18,7 +18,8 @@ const (
 	FlagOverallocated    = "instrument_overallocated" // instruments exceed the load; market figure held
 	FlagZeroRate         = "zero_rate_emitting"       // an emitting technology claims zero; market figure held
 	FlagLifeCycleGrid    = "grid_lifecycle"           // no scope 2 factor: life-cycle production mix, never add WTT
-	FlagDistanceMissing  = "distance_missing"         // CH4 and N2O of a vehicle are unknown, not zero
+	// FlagTraceGasesMissing marks a vehicle fuel's CO2 without its CH4 and N2O: they are unknown, not zero.
+	FlagTraceGasesMissing = "ch4_n2o_missing"
 )
 
 // Gases are masses in kg; nil means that the factor does not tell, which is not zero.
@@ -79,7 +80,7 @@ func severity(status string) int {
 // Calculate multiplies quantity, in unit, with the factor (R1 to R5). With a gas split CO2e is the sum of mass times GWP in
 // the set asked for. Without one it is the published CO2e, and when the factor was published in another set the result
 // keeps that set, is flagged FlagRebaseImpossible and sent to review. A factor outside of scopes gives CO2e 0 and fills
-// Outside.
+// Outside. A vehicle fuel of which only the CO2 is published gives a partial result; see Mobile.
 //
 // It fails with a *UnitError, *DimensionError, *GWPSetError, or a *QuantityError when quantity is negative.
 func Calculate(f Factor, quantity Decimal, unit string, set GWPSet) (Result, error) {
@@ -106,6 +107,10 @@ func Calculate(f Factor, quantity Decimal, unit string, set GWPSet) (Result, err
 			result.flag(FlagRebaseImpossible)
 			result.worsen(StatusReviewRequired)
 		}
+	}
+	if f.carbonOnly() && !f.outside() {
+		result.flag(FlagTraceGasesMissing)
+		result.worsen(StatusPartial)
 	}
 	switch {
 	case f.outside():
