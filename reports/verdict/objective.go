@@ -55,6 +55,9 @@ const (
 	duringPrefix = "during "
 )
 
+// maxBoundSeconds bounds durations: a day is longer than any run, and a time.Duration holds it.
+const maxBoundSeconds = 86400
+
 // family says which rules a metric is judged by.
 type family int
 
@@ -254,16 +257,18 @@ func (s *sentence) bound() error {
 	plain := strings.Trim(number, "0123456789.") == "" && !strings.HasSuffix(number, ".")
 	unit := s.unit(strings.TrimPrefix(start, number))
 	if err != nil || !plain || strings.HasPrefix(number, ".") || math.IsInf(v, 0) {
-		return fmt.Errorf("want %s after %s, got %q", s.wantBound(), s.o.Op, firstWord(start))
+		return fmt.Errorf("want after %s %s, got %q", s.o.Op, s.wantBound(), firstWord(start))
 	}
 	divisor, normal, ok := s.unitDivisor(unit)
 	if !ok {
-		return fmt.Errorf("want %s after %s, got %q", s.wantBound(), s.o.Op, number+unit)
+		return fmt.Errorf("want after %s %s, got %q", s.o.Op, s.wantBound(), number+unit)
 	}
 	s.o.Bound, s.o.Unit = v/divisor, normal
 	switch {
 	case (s.family == latencyFamily || s.family == throughputFamily) && s.o.Bound == 0:
 		return fmt.Errorf("the bound of %s must be above zero", s.o.Metric)
+	case unit == "s" && v > maxBoundSeconds || unit == "ms" && v > 1000*maxBoundSeconds:
+		return fmt.Errorf("the bound of %s must be at most %d s, got %s", s.o.Metric, maxBoundSeconds, number+unit)
 	case s.family == ratioFamily && s.o.Bound > 1:
 		return fmt.Errorf("the bound of %s must be from 0%% to 100%%, got %s", s.o.Metric, number+unit)
 	case s.family == ratioFamily && s.o.Op == "==" && s.o.Bound != 0:
