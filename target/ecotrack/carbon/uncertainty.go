@@ -81,12 +81,6 @@ func (m lineModel) draw(rng *rand.Rand) float64 {
 	return sample
 }
 
-// Mean returns the closed form of the mean that Simulate approaches: a lognormal of median 1 has the mean exp(σ²/2).
-func (m lineModel) mean() float64 {
-	expected := func(sigma float64) float64 { return math.Exp(sigma * sigma / 2) }
-	return expected(m.sigmaActivity) * (m.main*expected(m.sigmaMain) + m.trace*expected(m.sigmaTrc))
-}
-
 // percentile interpolates linearly between the closest ranks of a sorted sample.
 func percentile(sorted []float64, share float64) float64 {
 	position := share * float64(len(sorted)-1)
