@@ -21,6 +21,7 @@ type Entry struct {
 	RequestHash string // identifies the request: the same key with another hash is refused
 	CO2e        string
 	Market      string // market-based figure; "" when there is none
+	MarketHeld  bool   // the market-based figure applies but is withheld until reviewed
 	Outside     string // memo CO2 outside of the scopes
 	Status      string
 	GWPSet      string
@@ -83,8 +84,8 @@ func digest(parts ...string) [sha256.Size]byte {
 // update commits behind the insert and waits for the standby itself.
 const appendSQL = `
 INSERT INTO calculations (tenant, idempotency_key, id, request_hash, row_hash, co2e_kg,
-    co2e_market_kg, outside_kg, status, gwp_set, period, scope, category, body, node)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    co2e_market_kg, market_held, outside_kg, status, gwp_set, period, scope, category, body, node)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT (tenant, idempotency_key) DO UPDATE SET replays = calculations.replays + 1
 RETURNING ` + rowColumns + `, replays > 0`
 
@@ -96,7 +97,8 @@ func (l *Ledger) appendArgs(e Entry) []any {
 		market = e.Market
 	}
 	return []any{e.Tenant, e.Key, ID(e.Tenant, e.Key), e.RequestHash, RowHash(e), e.CO2e,
-		market, e.Outside, e.Status, e.GWPSet, e.Period, e.Scope, e.Category, string(e.Body), l.opts.Node}
+		market, e.MarketHeld, e.Outside, e.Status, e.GWPSet, e.Period, e.Scope, e.Category,
+		string(e.Body), l.opts.Node}
 }
 
 func scanRow(row pgx.Row, r *Row) error {

@@ -24,6 +24,9 @@ var (
 	ErrNotFound = errors.New("not found")
 )
 
+// errStatement is a statement that the server will never accept: a mistake of ours.
+var errStatement = errors.New("statement refused")
+
 // errWarned is the cause when the server committed with a warning.
 var errWarned = errors.New("server warned at commit")
 
@@ -48,7 +51,7 @@ func writeError(err error) error {
 }
 
 // classOf sorts the server's own errors by SQLSTATE (PostgreSQL manual, appendix A). An ERROR of
-// an autocommitted statement aborts it, so most are refusals; what ends the session or cancels the
+// an autocommitted statement aborts it, so those are refusals; what ends the session or cancels the
 // wait for a standby happens after the local commit and is unknown.
 func classOf(pg *pgconn.PgError) error {
 	switch {
@@ -60,8 +63,10 @@ func classOf(pg *pgconn.PgError) error {
 	switch class(pg.Code) {
 	case "08", "57", "58", "XX": // connection, operator intervention, system and internal errors
 		return ErrOutcomeUnknown
-	default:
+	case "40", "53", "55": // rolled back to be repeated, no room, not in the right state
 		return ErrUnavailable
+	default:
+		return errStatement
 	}
 }
 

@@ -14,9 +14,10 @@ type Total struct {
 	Count    int64  `json:"count"`
 	Complete int64  `json:"complete"` // of Count, those with status complete
 	CO2e     string `json:"co2e_kg"`  // location-based
-	// Market is the market-based sum; a calculation without one counts with its location-based figure.
-	Market  string `json:"co2e_market_kg"`
-	Outside string `json:"outside_kg"`
+	// Market is the market-based sum; a calculation without one counts with its location-based
+	// figure. It is nil when a figure in it is withheld for a review: the sum is then unknown.
+	Market  *string `json:"co2e_market_kg"`
+	Outside string  `json:"outside_kg"`
 }
 
 // Inventory is the roll-up of a period.
@@ -33,7 +34,8 @@ func (l *Ledger) Inventory(ctx context.Context, tenant, period, gwpSet string) (
 SELECT grouping(scope, category) <> 0, coalesce(scope, ''), coalesce(category, ''), count(*),
     count(*) FILTER (WHERE status = 'complete'),
     coalesce(trim_scale(sum(co2e_kg)), 0)::text,
-    coalesce(trim_scale(sum(coalesce(co2e_market_kg, co2e_kg))), 0)::text,
+    CASE WHEN bool_or(market_held) THEN NULL
+        ELSE coalesce(trim_scale(sum(coalesce(co2e_market_kg, co2e_kg))), 0)::text END,
     coalesce(trim_scale(sum(outside_kg)), 0)::text
 FROM calculations WHERE tenant = $1 AND period = $2 AND gwp_set = $3
 GROUP BY GROUPING SETS ((scope, category), ())

@@ -37,22 +37,35 @@ type LineProblem struct {
 	Detail string `json:"detail"`
 }
 
-// SaveJob writes the progress of j and returns once the commit is confirmed. A finished job does
-// not go back to running, so a message delivered twice does no harm. Errors are those of Append.
+// StartJob notes that a worker begins j and returns the job as it is kept, with the number of
+// beginnings so far in attempts. A job that is already finished stays so. The answer is durable:
+// it comes with the commit of a write of its own. Errors are those of Append, and ErrKeyReused when
+// the job belongs to another request.
+func (l *Ledger) StartJob(ctx context.Context, j Job) (kept Job, attempts int, err error) {
+	const sql = `
+INSERT INTO jobs (job, tenant, request_hash, state, lines, node, attempts)
+VALUES ($1, $2, $3, 'running', $4, $5, 1)
+ON CONFLICT (job) DO UPDATE SET attempts = jobs.attempts + 1, node = excluded.node, updated_at = now()
+RETURNING ` + jobColumns + `, attempts`
+	err = l.write(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		kept = Job{}
+		return c.QueryRow(ctx, sql, j.Job, j.Tenant, j.RequestHash, j.Lines, l.opts.Node).
+			Scan(append(kept.fields(), &attempts)...)
+	})
+	if err == nil && kept.RequestHash != j.RequestHash {
+		err = ErrKeyReused
+	}
+	return kept, attempts, err
+}
+
+// SaveJob writes state, counts and problems of a job and returns once the commit is confirmed. A
+// job that StartJob has not seen is created. Errors are those of Append.
 func (l *Ledger) SaveJob(ctx context.Context, j Job) error {
 	const sql = `
 INSERT INTO jobs (job, tenant, request_hash, state, lines, done, failed, problems, node)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (job) DO UPDATE SET
-    state = CASE WHEN jobs.state IN ('done', 'failed') AND excluded.state = 'running'
-        THEN jobs.state ELSE excluded.state END,
-    done = CASE WHEN jobs.state IN ('done', 'failed') AND excluded.state = 'running'
-        THEN jobs.done ELSE excluded.done END,
-    failed = CASE WHEN jobs.state IN ('done', 'failed') AND excluded.state = 'running'
-        THEN jobs.failed ELSE excluded.failed END,
-    problems = CASE WHEN jobs.state IN ('done', 'failed') AND excluded.state = 'running'
-        THEN jobs.problems ELSE excluded.problems END,
-    lines = excluded.lines, node = excluded.node, updated_at = now()`
+ON CONFLICT (job) DO UPDATE SET state = excluded.state, done = excluded.done,
+    failed = excluded.failed, problems = excluded.problems, node = excluded.node, updated_at = now()`
 	problems, err := json.Marshal(append([]LineProblem{}, j.Problems...))
 	if err != nil {
 		return err
@@ -64,14 +77,19 @@ ON CONFLICT (job) DO UPDATE SET
 	})
 }
 
+const jobColumns = `job, tenant, request_hash, state, lines, done, failed, problems`
+
+// fields returns where the jobColumns are scanned to.
+func (j *Job) fields() []any {
+	return []any{&j.Job, &j.Tenant, &j.RequestHash, &j.State, &j.Lines, &j.Done, &j.Failed, &j.Problems}
+}
+
 // Job returns the tenant's job, or ErrNotFound, ErrUnavailable.
 func (l *Ledger) Job(ctx context.Context, tenant, job string) (Job, error) {
-	const sql = `SELECT job, tenant, request_hash, state, lines, done, failed, problems
-		FROM jobs WHERE job = $1 AND tenant = $2`
+	const sql = `SELECT ` + jobColumns + ` FROM jobs WHERE job = $1 AND tenant = $2`
 	var j Job
 	err := l.read(ctx, func(ctx context.Context, c *pgx.Conn) error {
-		return c.QueryRow(ctx, sql, job, tenant).Scan(&j.Job, &j.Tenant, &j.RequestHash, &j.State,
-			&j.Lines, &j.Done, &j.Failed, &j.Problems)
+		return c.QueryRow(ctx, sql, job, tenant).Scan(j.fields()...)
 	})
 	return j, err
 }

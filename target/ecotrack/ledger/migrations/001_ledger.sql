@@ -7,6 +7,7 @@ CREATE TABLE calculations (
     row_hash        text        NOT NULL,
     co2e_kg         numeric     NOT NULL,
     co2e_market_kg  numeric,
+    market_held     boolean     NOT NULL, -- the figure applies, but waits for a review
     outside_kg      numeric     NOT NULL,
     status          text        NOT NULL,
     gwp_set         text        NOT NULL,
@@ -34,6 +35,7 @@ CREATE TABLE jobs (
     done         integer     NOT NULL DEFAULT 0,
     failed       integer     NOT NULL DEFAULT 0,
     problems     jsonb       NOT NULL DEFAULT '[]',
+    attempts     integer     NOT NULL DEFAULT 0, -- how often a worker began
     node         text        NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now()
