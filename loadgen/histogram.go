@@ -39,12 +39,26 @@ func (h *Histogram) Record(d time.Duration) {
 
 // Merge adds every value of other. The result is exact: buckets are the same everywhere.
 func (h *Histogram) Merge(other Histogram) {
-	for _, b := range other.buckets {
-		h.add(b.index, b.count)
-	}
 	h.count += other.count
 	h.sum += other.sum
 	h.max = max(h.max, other.max)
+	if len(other.buckets) == 0 {
+		return
+	}
+	merged := make([]bucket, 0, len(h.buckets)+len(other.buckets))
+	a, b := h.buckets, other.buckets
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].index < b[0].index:
+			merged, a = append(merged, a[0]), a[1:]
+		case a[0].index > b[0].index:
+			merged, b = append(merged, b[0]), b[1:]
+		default:
+			merged = append(merged, bucket{a[0].index, a[0].count + b[0].count})
+			a, b = a[1:], b[1:]
+		}
+	}
+	h.buckets = append(append(merged, a...), b...)
 }
 
 func (h *Histogram) add(index uint32, n uint64) {

@@ -14,17 +14,28 @@ type Recording struct {
 	// ProbeEvery is the resolution of every outage figure.
 	ProbeEvery time.Duration `json:"probe_every_ns"`
 	Health     Health        `json:"health"`
+	// Aborted says that the run was interrupted at AbortedAt: nothing due later counts as planned.
+	Aborted   bool          `json:"aborted,omitempty"`
+	AbortedAt time.Duration `json:"aborted_at_ns,omitempty"`
 }
 
 // ClassTotal sums up one request class over the whole run.
 type ClassTotal struct {
 	Name string `json:"name"`
 	Counts
-	Attempts uint64    `json:"attempts"` // requests written to a socket; more than Sent means the transport retried
-	Response Histogram `json:"response"` // from the due time, answered requests and timeouts
-	Service  Histogram `json:"service"`  // from the send
-	Lag      Histogram `json:"lag"`      // send minus due
-	Failure  Histogram `json:"failure"`  // response time of failed requests, timeouts too
+	Attempts uint64    `json:"attempts"`  // requests written to a socket; more than Sent means the transport retried
+	Response Histogram `json:"response"`  // from the due time, answered requests and timeouts
+	Service  Histogram `json:"service"`   // from the send
+	Lag      Histogram `json:"lag"`       // send minus due
+	Failure  Histogram `json:"failure"`   // response time of failed requests, timeouts too
+	BytesIn  uint64    `json:"bytes_in"`  // of answers' bodies
+	BytesOut uint64    `json:"bytes_out"` // of requests' bodies
+	// Cancelled were in flight when the run was interrupted. They have no outcome and are in no
+	// other count, but their writes are in Writes as unknown.
+	Cancelled uint64 `json:"cancelled,omitempty"`
+	// Errors counts failed requests by reason, from a closed set: timeout, refused, reset,
+	// status-503, ...
+	Errors map[string]uint64 `json:"errors,omitempty"`
 }
 
 // Counts sorts requests by how they ended. Planned = Sent + Unsent; Sent = OK + every kind of failure.
@@ -93,4 +104,15 @@ type Health struct {
 	CPU         float64       `json:"cpu"`          // mean share of the host's cores that the generator used, 0-1
 	BadSeconds  []int         `json:"bad_seconds"`  // seconds in which the generator was late for its own reasons
 	ProbeGapMax time.Duration `json:"probe_gap_ns"` // longest gap in the prober's own schedule
+	CPUMax      float64       `json:"cpu_max"`      // highest share in one second, 0-1
+	Cores       float64       `json:"cores"`        // cores the generator may use: the cgroup's quota or the host's
+	// SchedP99Max is the highest 99th percentile, of one second, of the time that a ready goroutine
+	// waited for a core.
+	SchedP99Max time.Duration `json:"sched_p99_max_ns"`
+	// Starved requests were never sent although a worker was free: the generator came too late.
+	Starved     uint64 `json:"starved"`
+	Descriptors uint64 `json:"descriptor_errors"` // EMFILE and ENFILE
+	Ports       uint64 `json:"port_errors"`       // EADDRNOTAVAIL and ENOBUFS
+	// Warnings are signals that do not make a run invalid by themselves.
+	Warnings []string `json:"warnings,omitempty"`
 }

@@ -1,0 +1,185 @@
+package loadgen
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// The prober's series. Fresh opens a connection for each probe and so sees what a new client sees;
+// pooled keeps one and sees what a client with connections from before a fault sees.
+const (
+	seriesWriteFresh  = "write-fresh"
+	seriesWritePooled = "write-pooled"
+	seriesReadFresh   = "read-fresh"
+	seriesReadPooled  = "read-pooled"
+)
+
+func probeSeries() []string {
+	return []string{seriesWriteFresh, seriesWritePooled, seriesReadFresh, seriesReadPooled}
+}
+
+// prober asks on a fixed schedule of its own, apart from the load: its clients share nothing with
+// it, and each attempt is a goroutine, so that one that hangs does not delay the next.
+type prober struct {
+	sched   *Schedule
+	prefix  string
+	fixed   *classPlan // a target other than EcoTrack: its first class's path serves all series
+	fresh   sender
+	pooled  sender
+	ledger  *ledger
+	metrics *metrics
+	clients []*http.Client
+
+	mu     sync.Mutex
+	probes []Probe
+	row    string // id of a calculation that the prober wrote
+	gapMax time.Duration
+}
+
+func newProber(
+	sched *Schedule, g guard, base *url.URL, prefix string, l *ledger, m *metrics,
+) *prober {
+	p := &prober{sched: sched, prefix: prefix, ledger: l, metrics: m}
+	generated := slices.ContainsFunc(sched.classes, func(c *classPlan) bool { return c.Path == "" })
+	if !generated {
+		p.fixed = sched.classes[0]
+	}
+	timeout := sched.spec.Probe.Timeout
+	fresh, pooled := g.client(0, false), g.client(p.limit(), true)
+	p.clients = []*http.Client{fresh, pooled}
+	p.fresh = sender{transport: fresh.Transport, base: base, timeout: timeout}
+	p.pooled = sender{transport: pooled.Transport, base: base, timeout: timeout}
+	return p
+}
+
+// limit bounds the attempts of one series in flight. The deadline ends each of them, so more can
+// only be under way when the generator itself does not get to run.
+func (p *prober) limit() int {
+	return int(p.sched.spec.Probe.Timeout/p.sched.spec.Probe.Every) + 4
+}
+
+// run probes every series until ctx ends or the load is over, and waits for every attempt.
+func (p *prober) run(ctx context.Context, start time.Time) {
+	defer func() {
+		for _, c := range p.clients {
+			c.CloseIdleConnections()
+		}
+	}()
+	var all sync.WaitGroup
+	defer all.Wait()
+	if p.fixed == nil && time.Until(start) > 0 {
+		// A row to read from second zero on. The first acknowledged write probe does as well, so a
+		// failure here needs no report of its own.
+		all.Go(func() { p.attempt(ctx, start, seriesWriteFresh, 0, time.Since(start), true) })
+	}
+	for i, series := range probeSeries() {
+		phase := time.Duration(i) * p.sched.spec.Probe.Every / time.Duration(len(probeSeries()))
+		all.Go(func() { p.series(ctx, start, series, phase) })
+	}
+}
+
+// series starts an attempt at phase, phase+Every, phase+2*Every and so on. An attempt that came
+// late is still made: its own times tell.
+func (p *prober) series(ctx context.Context, start time.Time, series string, phase time.Duration) {
+	var attempts sync.WaitGroup
+	defer attempts.Wait()
+	slots := make(chan struct{}, p.limit())
+	last := phase
+	for n := uint64(1); ; n++ {
+		due := phase + time.Duration(n-1)*p.sched.spec.Probe.Every
+		if due >= p.sched.Duration() || !waitFor(ctx, start.Add(due)) {
+			return
+		}
+		now := time.Since(start)
+		p.noteGap(now - last)
+		last = now
+		select {
+		case slots <- struct{}{}:
+			attempts.Go(func() {
+				defer func() { <-slots }()
+				p.attempt(ctx, start, series, n, due, false)
+			})
+		default:
+			p.note(Probe{Series: series, Due: due, Done: now, Error: "unsent"})
+		}
+	}
+}
+
+// attempt makes one probe and notes it. seed: the write before second zero, which is no probe.
+func (p *prober) attempt(
+	ctx context.Context, start time.Time, series string, n uint64, due time.Duration, seed bool,
+) {
+	s := p.pooled
+	if series == seriesWriteFresh || series == seriesReadFresh {
+		s = p.fresh
+	}
+	// A probe that came late has less time left: its deadline counts from its due time, as its
+	// outage does. It keeps at least half, so that the generator's lateness is no outage.
+	s.timeout = max(s.timeout-(time.Since(start)-due), s.timeout/2)
+	r := p.request(series, n)
+	x := s.send(ctx, r)
+	j := r.judge(x, ctx.Err() != nil)
+	done := x.done.Sub(start)
+	p.ledger.add(probeClass, due, done, j.writes)
+	if len(j.ids) > 0 {
+		p.mu.Lock()
+		if p.row == "" {
+			p.row = j.ids[0]
+		}
+		p.mu.Unlock()
+	}
+	if !seed && j.outcome != outcomeCancelled { // an interrupted probe proves nothing
+		p.note(Probe{Series: series, Due: due, Done: done, OK: j.outcome == outcomeOK, Error: j.reason})
+	}
+}
+
+// request builds the nth request of a series.
+func (p *prober) request(series string, n uint64) *request {
+	id := "probe-" + p.prefix + "-" + series + "-" + strconv.FormatUint(n, 10)
+	r := &request{id: id}
+	switch {
+	case p.fixed != nil:
+		r.method, r.path = http.MethodGet, p.fixed.Path
+	case series == seriesWriteFresh || series == seriesWritePooled:
+		r.kind = requestCalculate
+		r.calculate(drawActivity(stream(p.sched.seed, probeClass, series, n), p.sched.factors))
+	default:
+		p.mu.Lock()
+		row := p.row
+		p.mu.Unlock()
+		r.kind, r.method, r.want, r.wantFound = requestRead, http.MethodGet, row, mustFind
+		if row == "" {
+			// Nothing was acknowledged yet. EcoTrack's own "not found" proves that it could look.
+			row, r.wantFound = "none", mayMiss
+		}
+		r.path = "/v1/calculations/" + url.PathEscape(row)
+	}
+	return r
+}
+
+func (p *prober) note(probe Probe) {
+	p.mu.Lock()
+	p.probes = append(p.probes, probe)
+	p.mu.Unlock()
+	p.metrics.probe(probe)
+}
+
+func (p *prober) noteGap(gap time.Duration) {
+	p.mu.Lock()
+	p.gapMax = max(p.gapMax, gap)
+	p.mu.Unlock()
+}
+
+// sorted returns the probes by due time. No attempt may be left.
+func (p *prober) sorted() []Probe {
+	slices.SortStableFunc(p.probes, func(a, b Probe) int {
+		return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.Series, b.Series))
+	})
+	return p.probes
+}
