@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -40,23 +41,27 @@ type probeLog struct {
 	writes, reads []loadgen.Probe // by due time
 	acknowledged  []time.Duration // when writes were acknowledged, sorted
 	every         time.Duration
-	end           time.Duration // the last thing that was recorded
+	asked         span // from the first write that was due to the end of the last one
 }
 
 func newProbeLog(r *loadgen.Recording) probeLog {
-	p := probeLog{every: r.ProbeEvery, end: r.Duration}
+	p := probeLog{every: r.ProbeEvery, asked: span{start: math.MaxInt64}}
+	ask := func(due, done time.Duration) {
+		p.asked = span{min(p.asked.start, due), max(p.asked.end, done)}
+	}
 	for _, probe := range r.Probes {
-		p.end = max(p.end, probe.Done)
 		if strings.HasPrefix(probe.Series, "read") {
 			p.reads = append(p.reads, probe)
 			continue
 		}
 		p.writes = append(p.writes, probe)
+		ask(probe.Due, probe.Done)
 		if probe.OK {
 			p.acknowledged = append(p.acknowledged, probe.Done)
 		}
 	}
 	for _, w := range r.Writes {
+		ask(w.Due, w.Done)
 		// Lines of an import are acknowledged by the queue, without a receipt: they say nothing
 		// about whether the database takes writes.
 		if w.State == loadgen.WriteAcknowledged && w.ID != "" {
@@ -246,15 +251,15 @@ func (l line) dense(from, to time.Duration) bool {
 }
 
 // outage is the longest gap between two consecutive acknowledged writes that touches the fault's
-// phase. A gap that the recording cuts off counts as far as it was seen; nil when no write was
-// ever acknowledged.
+// phase. A gap before the first acknowledgement or after the last counts as far as writes were asked
+// for; nil when no write was ever acknowledged.
 func (p probeLog) outage(i chaos.Injection) *float64 {
 	if len(p.acknowledged) == 0 {
 		return nil
 	}
 	phase := faultSpan(i)
-	longest, last := time.Duration(0), time.Duration(0)
-	for _, at := range append(slices.Clip(p.acknowledged), p.end) {
+	longest, last := time.Duration(0), p.asked.start
+	for _, at := range append(slices.Clip(p.acknowledged), p.asked.end) {
 		if at >= phase.start && last < phase.end {
 			longest = max(longest, at-last)
 		}
