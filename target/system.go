@@ -1,8 +1,19 @@
 package target
 
 import (
+	"context"
+	"fmt"
 	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
 	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/testcontainers/testcontainers-go"
 )
 
 // Role says what a node does in the system.
@@ -62,4 +73,88 @@ type Sidecar struct {
 	Stdin  io.WriteCloser
 	Stdout io.Reader
 	Close  func() error
+}
+
+// System is a running target. Its methods are safe for concurrent use.
+//
+//	load -> balancer -> engines -> database-balancer -> PostgreSQL (primary, standbys, replica)
+//	           |           +-----> queue -> worker ---------^          ^
+//	           +------> reporting ------------------------------------+
+type System struct {
+	runID    string
+	spec     Spec
+	images   Images
+	log      *slog.Logger
+	report   func(Step)
+	docker   *testcontainers.DockerClient
+	ports    *ports
+	network  string // its name
+	prefixes []netip.Prefix
+	http     *http.Client
+	reaper   net.Conn // open as long as the run lives; nil without a reaper
+
+	mu    sync.RWMutex
+	nodes []Node // in the order of their names
+}
+
+// Nodes returns all nodes in the order of their names.
+func (s *System) Nodes() []Node {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.nodes)
+}
+
+// Node returns the node with this name.
+func (s *System) Node(name string) (Node, bool) {
+	for _, n := range s.Nodes() {
+		if n.Name == name {
+			return n, true
+		}
+	}
+	return Node{}, false
+}
+
+// role returns the nodes of a role.
+func (s *System) role(roles ...Role) []Node {
+	return slices.DeleteFunc(s.Nodes(), func(n Node) bool { return !slices.Contains(roles, n.Role) })
+}
+
+// BaseURL is where load goes: "http://127.0.0.1:port" of the balancer. It is empty while there is
+// no balancer.
+func (s *System) BaseURL() string {
+	for _, n := range s.role(RoleBalancer) {
+		return "http://" + n.Endpoints["http"]
+	}
+	return ""
+}
+
+// RunID is the value of the label squall.run of everything that belongs to this system.
+func (s *System) RunID() string { return s.runID }
+
+// Spec is what the system was started from, with its defaults.
+func (s *System) Spec() Spec { return s.spec }
+
+// Prefixes are the subnets of the run's own networks.
+func (s *System) Prefixes() []netip.Prefix { return slices.Clone(s.prefixes) }
+
+// Images names the images by what they hold.
+func (s *System) Images() map[string]string { return maps.Clone(s.images.All()) }
+
+// downTimeout bounds a removal, which goes on when its caller was cancelled.
+const downTimeout = time.Minute
+
+// Down removes everything of the run and verifies that nothing is left. It goes on after ctx was
+// cancelled, for at most a minute, and is safe to repeat.
+func (s *System) Down(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downTimeout)
+	defer cancel()
+	_, err := removeRun(ctx, s.docker.Client, s.runID, "")
+	if s.reaper != nil {
+		// Its other end was just removed; an error of the closing says nothing.
+		_ = s.reaper.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("system down: %w", err)
+	}
+	return nil
 }

@@ -1,0 +1,72 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"squall/target"
+)
+
+type upOptions struct {
+	runID  string
+	binary string
+	spec   target.Spec
+	stream *streams
+}
+
+func newUpCommand(s *streams) *cobra.Command {
+	opts := &upOptions{stream: s}
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Start the target alone and keep it; `squall down` removes it",
+		Example: "  squall up\n" +
+			"  squall up --failover stock --health-checks off",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return startTarget(c.Context(), opts) },
+	}
+	f := c.Flags()
+	f.StringVar(&opts.runID, "run-id", "up-"+time.Now().UTC().Format("20060102-150405"), "label of everything that is started")
+	f.StringVar(&opts.binary, "binary", "", "static Linux squall for the images (default: this program)")
+	f.StringVar(&opts.spec.Failover, "failover", "", "Patroni's timers: lab or stock (default lab)")
+	f.StringVar(&opts.spec.Replication, "replication", "", "quorum or async (default quorum)")
+	f.StringVar(&opts.spec.HealthChecks, "health-checks", "", "on or off (default on)")
+	return c
+}
+
+// startTarget starts the system and prints its addresses. A system that did not come up is removed.
+func startTarget(ctx context.Context, opts *upOptions) error {
+	progress := printSteps(opts.stream.Err)
+	images, err := target.EnsureImages(ctx, target.ImageOptions{Binary: opts.binary, Progress: progress})
+	if err != nil {
+		return withCode(5, err)
+	}
+	began := time.Now()
+	system, err := target.Up(ctx, opts.spec, target.Options{
+		RunID: opts.runID, Images: images, Progress: progress,
+		Log: slog.New(slog.NewTextHandler(opts.stream.Err, nil)),
+	})
+	if err != nil {
+		if system != nil {
+			if downErr := system.Down(ctx); downErr != nil {
+				err = fmt.Errorf("%w; and then: %w", err, downErr)
+			}
+		}
+		return withCode(5, err)
+	}
+	fmt.Fprintf(opts.stream.Out, "ready in %s as run %s\n", time.Since(began).Round(100*time.Millisecond), system.RunID())
+	for _, n := range system.Nodes() {
+		fmt.Fprintf(opts.stream.Out, "%-20s zone %s", n.Name, n.Zone)
+		for _, service := range []string{"http", "write", "read", "postgres", "patroni", "etcd", "nats", "monitor", "metrics"} {
+			if address := n.Endpoints[service]; address != "" {
+				fmt.Fprintf(opts.stream.Out, "  %s %s", service, address)
+			}
+		}
+		fmt.Fprintln(opts.stream.Out)
+	}
+	fmt.Fprintln(opts.stream.Out, system.BaseURL())
+	return nil
+}

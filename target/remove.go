@@ -1,0 +1,232 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+// The labels of everything that belongs to a run.
+const (
+	labelRun  = "squall.run"
+	labelNode = "squall.node"
+	labelRole = "squall.role"
+	labelZone = "squall.zone"
+)
+
+// RunInfo is what exists of one run.
+type RunInfo struct {
+	ID         string
+	Created    time.Time // of the oldest container; zero when there is none
+	Containers int
+	Networks   int
+	Volumes    int
+}
+
+// RemoveRun removes every container, network and volume that carries the run's label, and returns
+// what it removed, such as "container engine-1". An empty runID means every run. What is paused is
+// resumed first. It is safe to repeat, and an error means that something is still there.
+func RemoveRun(ctx context.Context, runID string) ([]string, error) {
+	docker, err := connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer docker.Close()
+	return removeRun(ctx, docker.Client, runID, "")
+}
+
+// Runs lists the runs that left something, in the order of their names.
+func Runs(ctx context.Context) ([]RunInfo, error) {
+	docker, err := connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer docker.Close()
+	found, err := findRun(ctx, docker.Client, "")
+	if err != nil {
+		return nil, err
+	}
+	runs := make(map[string]*RunInfo)
+	run := func(labels map[string]string) *RunInfo {
+		id := labels[labelRun]
+		if runs[id] == nil {
+			runs[id] = &RunInfo{ID: id}
+		}
+		return runs[id]
+	}
+	for _, c := range found.containers {
+		r := run(c.Labels)
+		r.Containers++
+		if created := time.Unix(c.Created, 0).UTC(); r.Created.IsZero() || created.Before(r.Created) {
+			r.Created = created
+		}
+	}
+	for _, n := range found.networks {
+		run(n.labels).Networks++
+	}
+	for _, v := range found.volumes {
+		run(v.labels).Volumes++
+	}
+	list := make([]RunInfo, 0, len(runs))
+	for _, id := range sortedKeys(runs) {
+		list = append(list, *runs[id])
+	}
+	return list, nil
+}
+
+// labelled is a network (by id) or a volume (by name).
+type labelled struct {
+	id, name string
+	labels   map[string]string
+}
+
+// remains is what exists of a run, or of all.
+type remains struct {
+	containers []container.Summary
+	networks   []labelled
+	volumes    []labelled
+}
+
+func (r remains) empty() bool { return len(r.containers)+len(r.networks)+len(r.volumes) == 0 }
+
+// String names what remains.
+func (r remains) String() string {
+	var names []string
+	for _, c := range r.containers {
+		names = append(names, "container "+containerName(c))
+	}
+	for _, n := range r.networks {
+		names = append(names, "network "+n.name)
+	}
+	for _, v := range r.volumes {
+		names = append(names, "volume "+v.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// findRun lists what carries the run's label; an empty runID means any run.
+func findRun(ctx context.Context, docker *client.Client, runID string) (remains, error) {
+	label := labelRun
+	if runID != "" {
+		label += "=" + runID
+	}
+	filters := make(client.Filters).Add("label", label)
+	var found remains
+	containers, err := docker.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
+	if err != nil {
+		return found, fmt.Errorf("list containers: %w", err)
+	}
+	found.containers = containers.Items
+	networks, err := docker.NetworkList(ctx, client.NetworkListOptions{Filters: filters})
+	if err != nil {
+		return found, fmt.Errorf("list networks: %w", err)
+	}
+	for _, n := range networks.Items {
+		found.networks = append(found.networks, labelled{n.ID, n.Name, n.Labels})
+	}
+	volumes, err := docker.VolumeList(ctx, client.VolumeListOptions{Filters: filters})
+	if err != nil {
+		return found, fmt.Errorf("list volumes: %w", err)
+	}
+	for _, v := range volumes.Items {
+		found.volumes = append(found.volumes, labelled{v.Name, v.Name, v.Labels})
+	}
+	return found, nil
+}
+
+// removeRun removes what carries the run's label, except the container whose id begins with spare
+// (a reaper cannot remove itself). It looks again until nothing is left: a container that was
+// being created while the list was read shows up in the next one.
+func removeRun(ctx context.Context, docker *client.Client, runID, spare string) ([]string, error) {
+	const rounds = 4
+	var removed []string
+	var errs []error
+	for range rounds {
+		found, err := findRun(ctx, docker, runID)
+		if err != nil {
+			return removed, fmt.Errorf("remove run %s: %w", runID, err)
+		}
+		if spare != "" {
+			found.containers = slices.DeleteFunc(found.containers, func(c container.Summary) bool {
+				return strings.HasPrefix(c.ID, spare)
+			})
+		}
+		if found.empty() {
+			return removed, nil
+		}
+		gone, problems := found.remove(ctx, docker)
+		removed = append(removed, gone...)
+		errs = problems
+	}
+	found, err := findRun(ctx, docker, runID)
+	if err == nil && (found.empty() || spare != "") {
+		return removed, nil
+	}
+	return removed, fmt.Errorf("remove run %s: still there: %s: %w", runID, found, errors.Join(append(errs, err)...))
+}
+
+// remove removes containers at once, then networks and volumes, which only then are free.
+func (r remains) remove(ctx context.Context, docker *client.Client) (gone []string, errs []error) {
+	var mu sync.Mutex
+	note := func(what string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err == nil:
+			gone = append(gone, what)
+		case !errdefs.IsNotFound(err):
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 8)
+	for _, c := range r.containers {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			note("container "+containerName(c), removeContainer(ctx, docker, c))
+		})
+	}
+	wg.Wait()
+	for _, n := range r.networks {
+		_, err := docker.NetworkRemove(ctx, n.id, client.NetworkRemoveOptions{})
+		note("network "+n.name, err)
+	}
+	for _, v := range r.volumes {
+		_, err := docker.VolumeRemove(ctx, v.id, client.VolumeRemoveOptions{Force: true})
+		note("volume "+v.name, err)
+	}
+	slices.Sort(gone)
+	return gone, errs
+}
+
+func removeContainer(ctx context.Context, docker *client.Client, c container.Summary) error {
+	if c.State == container.StatePaused {
+		// Best effort: a container that vanished meanwhile is what is wanted.
+		_, _ = docker.ContainerUnpause(ctx, c.ID, client.ContainerUnpauseOptions{})
+	}
+	_, err := docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	if errdefs.IsConflict(err) {
+		return nil // its removal is under way; the next round sees whether it is gone
+	}
+	return err
+}
+
+// containerName is the node's name, or the container's when it is no node.
+func containerName(c container.Summary) string {
+	if name := c.Labels[labelNode]; name != "" {
+		return name
+	}
+	if len(c.Names) > 0 {
+		return strings.TrimPrefix(c.Names[0], "/")
+	}
+	return c.ID[:min(12, len(c.ID))]
+}
