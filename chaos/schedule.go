@@ -167,7 +167,7 @@ func (l *life) breakThem(ctx context.Context) {
 func (l *life) mendThem(ctx context.Context, targets []target.Node) {
 	ctx, cancel := context.WithTimeout(ctx, l.UndoWithin())
 	defer cancel()
-	var err error
+	var err, before error
 	for {
 		if err = guard(func() error { return l.Undo(ctx) }); err == nil {
 			if l.in.Ended == 0 {
@@ -176,7 +176,10 @@ func (l *life) mendThem(ctx context.Context, targets []target.Node) {
 			}
 			err = guard(func() error { return l.Verify(ctx) })
 		}
-		if err == nil || !sleep(ctx, retryUndoAfter) {
+		if ctx.Err() != nil && before != nil {
+			err = before // that the time is over says less than what was wrong until then
+		}
+		if before = err; err == nil || !sleep(ctx, retryUndoAfter) {
 			break
 		}
 	}

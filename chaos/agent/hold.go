@@ -76,9 +76,13 @@ func (h *holder) loop() error {
 	var line []heldPacket
 	var last time.Time // nothing overtakes the packet that is due then
 	ids := make([]uint32, 0, nfqReadBatch)
+	ending := false
 	for {
 		until := time.Now().Add(idle)
-		if len(line) > 0 && line[0].due.Before(until) {
+		switch {
+		case ending:
+			until = time.Time{}
+		case len(line) > 0 && line[0].due.Before(until):
 			until = line[0].due
 		}
 		if err := wait(until, h.q.fd, h.wake); err != nil {
@@ -97,7 +101,10 @@ func (h *holder) loop() error {
 			last = due
 			line = append(line, heldPacket{id, now, due})
 		}
-		if h.ending() {
+		if ending = ending || h.ending(); ending && len(ids) > 0 {
+			continue // what the kernel has handed over already is let go as well
+		}
+		if ending {
 			return h.letGo(line, len(line))
 		}
 		due := 0
