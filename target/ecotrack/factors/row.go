@@ -77,11 +77,16 @@ func readFactors(file []byte, version string) (rows []row, problems []error) {
 		if errors.Is(err, io.EOF) {
 			return rows, problems
 		}
-		line, _ := reader.FieldPos(0)
-		if err != nil {
+		if malformed, ok := errors.AsType[*csv.ParseError](err); ok {
 			// The rest of the file may have shifted: what follows cannot be trusted.
-			return rows, append(problems, &RowError{File: factorsFileName, Line: line, Reason: err.Error()})
+			return rows, append(problems, &RowError{
+				File: factorsFileName, Line: malformed.StartLine, ID: "row", Reason: malformed.Err.Error(),
+			})
 		}
+		if err != nil {
+			return rows, append(problems, fmt.Errorf("%s: %w", factorsFileName, err))
+		}
+		line, _ := reader.FieldPos(0)
 		parsed, rowProblems := readRow(record, line, version)
 		problems = append(problems, rowProblems...)
 		if len(rowProblems) == 0 {
