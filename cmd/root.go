@@ -112,6 +112,7 @@ func newRootCommand(s *streams) *cobra.Command {
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.AddCommand(newAgentCommand(s))
+	root.AddCommand(newListCommand(s), newCheckCommand(s), newPlanCommand(s), newSchemaCommand(s))
 	root.AddCommand(newImagesCommand(s), newUpCommand(s), newDownCommand(s), newReaperCommand(s))
 	root.AddCommand(newEcotrackCommand(s))
 	return root

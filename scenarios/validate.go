@@ -1,0 +1,105 @@
+package scenarios
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"squall/chaos"
+	"squall/target"
+)
+
+// validate checks the meaning of a decoded scenario: every block by its own room, then what the
+// blocks say about each other.
+func (s *Scenario) validate(d *document) {
+	s.checkName(d)
+	s.Target.Validate(below(d, "target"))
+	s.Load.Validate(below(d, "load"))
+	chaos.Validate(s.Faults, below(d, "faults"))
+	s.checkFaults(d)
+	s.checkObjectives(d)
+}
+
+// below makes the reporter that a room gets: paths in it are relative to the room's block.
+func below(d *document, block string) func(path, format string, args ...any) {
+	return func(path, format string, args ...any) { d.bad(join(block, path), format, args...) }
+}
+
+func (s *Scenario) checkName(d *document) {
+	base := path.Base(strings.ReplaceAll(d.file, `\`, "/"))
+	want := strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml")
+	if s.Name != want {
+		d.bad("name", "want the base name of the file, %s, got %q", want, s.Name)
+	}
+}
+
+// checkFaults holds the faults against the load and the target: a fault that the load does not
+// outlast proves nothing, nor does one whose target is not there.
+func (s *Scenario) checkFaults(d *document) {
+	length := s.Load.Profile.For
+	for i, f := range s.Faults {
+		at := index("faults", i)
+		end := f.At + f.For + f.Settle
+		timed := !d.wrong(at+".at") && !d.wrong(at+".for") && !d.wrong(at+".settle")
+		if timed && !d.wrong("load.profile.for") && end > length {
+			d.bad(at+".at", "want the fault and its settling to end before the load does, at %s; "+
+				"got %s + %s + %s = %s", short(length), short(f.At), short(f.For), short(f.Settle), short(end))
+		}
+		s.checkRole(d, at+".select.role", f.Select.Role)
+		if f.Peer != nil {
+			s.checkRole(d, at+".peer.role", f.Peer.Role)
+		}
+	}
+}
+
+// checkRole reports a role that the target starts no node of.
+func (s *Scenario) checkRole(d *document, at string, role target.Role) {
+	if role == target.RolePrimary || role == target.RoleStandby {
+		role = target.RoleDatabase
+	}
+	if _, started := s.Target.Nodes[role]; role != "" && !started && slices.Contains(nodeRoles(), string(role)) {
+		d.bad(at, "the topology %s starts no node of role %q", s.Target.Topology, role)
+	}
+}
+
+// checkObjectives holds the objectives against the classes and faults that they name.
+func (s *Scenario) checkObjectives(d *document) {
+	if len(s.Objectives) == 0 {
+		d.bad("objectives", "want at least one objective, such as lost_writes == 0; got none")
+	}
+	var classes, faults []string
+	for _, c := range s.Load.Mix {
+		classes = append(classes, c.Name)
+	}
+	for _, f := range s.Faults {
+		faults = append(faults, f.Name)
+	}
+	for i, o := range s.Objectives {
+		if err := o.Check(classes, faults); err != nil {
+			for _, e := range apart(err) {
+				d.bad(index("objectives", i), "%s", strings.TrimPrefix(e.Error(), "objective "))
+			}
+		}
+	}
+}
+
+// apart returns the errors that errors.Join put together, or the one that it is.
+func apart(err error) []error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return many.Unwrap()
+	}
+	return []error{err}
+}
+
+// short prints a duration without its zero units: 1m0s as 1m.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
