@@ -24,6 +24,11 @@ const (
 // receipt (the lines of an import) must exist once and hold the expected value. The order of rows
 // does not matter. Time and memory grow with the writes and rows, not with their product.
 func AuditLedger(writes []loadgen.Write, ledgers []NodeLedger) Audit {
+	found, _ := audit(writes, ledgers)
+	return found
+}
+
+func audit(writes []loadgen.Write, ledgers []NodeLedger) (Audit, exampleBox) {
 	a := auditor{rows: make([]rowIndex, 0, len(ledgers)), ledgers: ledgers,
 		audit: Audit{CheckedNodes: []string{}}}
 	a.merge(writes)
@@ -34,30 +39,11 @@ func AuditLedger(writes []loadgen.Write, ledgers []NodeLedger) Audit {
 	}
 	a.audit.Duplicate = len(a.duplicates)
 	a.audit.Examples = a.examples.pick(maxExamples)
-	return a.audit
+	return a.audit, a.examples
 }
 
 // whole says whether the ledger may be trusted to have every row of its node.
 func (l NodeLedger) whole() bool { return l.Complete && l.Error == "" }
-
-// figure is the count that a metric of the ledger family names.
-func (a Audit) figure(metric string) int {
-	switch metric {
-	case "lost_writes":
-		return a.Lost
-	case "duplicate_writes":
-		return a.Duplicate
-	case "phantom_writes":
-		return a.Phantom
-	case "altered_writes":
-		return a.Altered
-	case "wrong_values":
-		return a.Wrong
-	case "diverged_rows":
-		return a.Diverged
-	}
-	return a.Acknowledged
-}
 
 // auditor is an audit under way.
 type auditor struct {
@@ -237,7 +223,7 @@ func (a *auditor) checkCopies(reference int) {
 		got := a.rows[n]
 		var differing []string
 		for key := range want.first {
-			if !slices.EqualFunc(want.of(key), got.of(key), sameRow) {
+			if !want.same(got, key) {
 				differing = append(differing, key)
 			}
 		}
@@ -326,6 +312,15 @@ func (x rowIndex) of(key string) []LedgerRow {
 		return []LedgerRow{row}
 	}
 	return nil
+}
+
+// same says whether both have the same rows of a key that x has.
+func (x rowIndex) same(other rowIndex, key string) bool {
+	if x.more[key] == nil && other.more[key] == nil { // nearly always: without a slice
+		row, known := other.first[key]
+		return known && sameRow(x.first[key], row)
+	}
+	return slices.EqualFunc(x.of(key), other.of(key), sameRow)
 }
 
 // twice are the keys with more than one row, sorted.

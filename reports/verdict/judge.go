@@ -26,7 +26,8 @@ func Judge(in Input) Verdict {
 		return Verdict{Outcome: Error, ExitCode: ExitError, Reasons: []string{"nothing was recorded"}}
 	}
 	c := court{in: in, windows: cut(in), probes: newProbeLog(in.Recording),
-		failover: Failovers(in), audit: AuditLedger(in.Recording.Writes, in.Ledger)}
+		failover: Failovers(in)}
+	c.audit, c.examples = audit(in.Recording.Writes, in.Ledger)
 	v := Verdict{Reasons: []string{}, Phases: []Phase{}, Objectives: []Result{},
 		Failover: c.failover, Audit: c.audit}
 	for _, w := range c.windows {
@@ -67,6 +68,7 @@ type court struct {
 	probes   probeLog
 	failover []Failover
 	audit    Audit
+	examples exampleBox
 }
 
 func (c *court) judge(o Objective) Result {
@@ -94,83 +96,17 @@ func (c *court) window(name string) (window, bool) {
 	return window{}, false
 }
 
-// judgeLedger judges a figure of the audit. What was found is evidence even when the ledger was not
-// read to its end; that nothing more is there needs the whole of it.
-func (c *court) judgeLedger(o Objective) Result {
-	r := c.result(o)
-	r.Samples = uint64(c.audit.Acknowledged)
-	r.Value = float64(c.audit.figure(o.Metric))
-	met := compare(r.Value, o.Op, o.Bound)
-	if o.Metric == "acknowledged_writes" {
-		if len(c.in.Recording.Writes) == 0 {
-			return r.inconclusive("no write was asked for")
-		}
-		r.Outcome = outcomeOf(met)
-		r.Why = fmt.Sprintf("%d writes were acknowledged", c.audit.Acknowledged)
-		return r
-	}
-	r.Why = fmt.Sprintf("%d of %d acknowledged writes checked on %s", int(r.Value), c.audit.Acknowledged,
-		strings.Join(c.audit.CheckedNodes, ", "))
-	exceeded := atMost(o.Op) && r.Value > o.Bound
-	switch {
-	case exceeded:
-	case !c.audit.Complete:
-		return r.inconclusive("the ledger was not read back whole from every node: %s", c.incomplete())
-	case c.audit.Acknowledged == 0:
-		return r.inconclusive("no write was acknowledged, so none could be lost or altered")
-	}
-	r.Outcome = outcomeOf(met)
-	return r
-}
-
-func (c *court) incomplete() string {
-	var why []string
-	primaries := 0
-	for _, l := range c.in.Ledger {
-		if l.Role == rolePrimary {
-			primaries++
-		}
-		if !l.whole() {
-			why = append(why, strings.TrimSuffix(fmt.Sprintf("%s (%s): %s", l.Node, l.Role, l.Error), ": "))
-		}
-	}
-	if primaries != 1 {
-		why = append(why, fmt.Sprintf("%d nodes are primary", primaries))
-	}
-	return strings.Join(why, "; ")
-}
-
-// implicit are the objectives that nobody needs to write: the ledger may not contradict what the
-// client knows. An objective that names the figure takes the place of the implicit one.
-func (c *court) implicit() []Result {
-	var results []Result
-	for _, metric := range []string{"lost_writes", "duplicate_writes", "phantom_writes",
-		"altered_writes", "wrong_values", "diverged_rows"} {
-		named := slices.ContainsFunc(c.in.Objectives, func(o Objective) bool { return o.Metric == metric })
-		proven := c.audit.Complete && c.audit.Acknowledged > 0
-		if named || !proven && c.audit.figure(metric) == 0 {
-			continue
-		}
-		results = append(results, c.judgeLedger(Objective{Text: "audit: " + metric + " == 0", Metric: metric, Op: "=="}))
-	}
-	return results
-}
-
 // finding is one sentence about the run, and the outcome that it alone would give it.
 type finding struct {
 	outcome Outcome
 	reason  string
 }
 
+// findings are all reasons against a pass; causes come before the objectives that they spoilt.
 func (c *court) findings(results []Result) []finding {
 	var all []finding
 	add := func(o Outcome, format string, args ...any) {
 		all = append(all, finding{o, fmt.Sprintf(format, args...)})
-	}
-	for _, r := range results {
-		if r.Outcome != Met {
-			add(r.Outcome, "%s: %s: %s", r.Outcome, r.Text, r.Why)
-		}
 	}
 	for _, i := range c.in.Injections {
 		if i.Error != "" {
@@ -192,6 +128,11 @@ func (c *court) findings(results []Result) []finding {
 	}
 	if len(c.in.Objectives) == 0 {
 		add(Inconclusive, "the scenario has no objectives, so nothing was proven")
+	}
+	for _, r := range results {
+		if r.Outcome != Met {
+			add(r.Outcome, "%s: %s: %s", r.Outcome, r.Text, r.Why)
+		}
 	}
 	return all
 }

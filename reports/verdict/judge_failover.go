@@ -45,7 +45,7 @@ func (c *court) judgePassage(o Objective, i chaos.Injection, f Failover) Result 
 	case !tookEffect(i) || !i.Felt:
 		return r.inconclusive("%s", doubt(chaos.Injection{Fault: i.Fault}))
 	case !health.Valid:
-		return r.inconclusive("the load generator was not trustworthy, so this says nothing about the target")
+		return r.inconclusive(untrustworthy)
 	case health.ProbeGapMax > max(starvedGap, 2*c.in.Recording.ProbeEvery):
 		return r.inconclusive("the prober itself was silent for %v", health.ProbeGapMax)
 	}
@@ -84,8 +84,8 @@ func (c *court) judgeRTO(r Result, o Objective, i chaos.Injection) Result {
 	case g.rto != nil:
 		r.setSeconds(*g.rto)
 		r.Outcome = outcomeOf(compare(r.Value, o.Op, o.Bound))
-		r.Why = fmt.Sprintf("%ss were good for %v again %s after the fault took effect, %s",
-			o.Of, lastingWindow, figure(r.Value, r.Unit), within)
+		r.Why = fmt.Sprintf("%ss recovered %s after the fault took effect and stayed good for %v, %s",
+			o.Of, figure(r.Value, r.Unit), lastingWindow, within)
 		if !g.interrupted {
 			r.Why = fmt.Sprintf("%ss were never interrupted: %d probes", o.Of, g.probes)
 		}

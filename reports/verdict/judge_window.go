@@ -13,6 +13,9 @@ import (
 // the second boundaries fall.
 const minimumSeconds = 3
 
+// untrustworthy is why nothing measured by a late or starved generator is concluded.
+const untrustworthy = "the load generator was not trustworthy, so this says nothing about the target"
+
 // judgeWindow judges the objectives that are measured in a phase: latency, throughput, shares and
 // counts of requests.
 func (c *court) judgeWindow(o Objective) Result {
@@ -21,26 +24,27 @@ func (c *court) judgeWindow(o Objective) Result {
 	if !found || w.seconds == 0 {
 		return r.inconclusive("the phase %q has no seconds in this run", o.Phase)
 	}
-	if why := c.unproven(o.Phase); why != "" {
-		return r.inconclusive("%s", why)
-	}
-	if !c.in.Recording.Health.Valid {
-		return r.inconclusive("the load generator was not trustworthy, so this says nothing about the target")
-	}
 	t := w.of(o.Of)
-	r.Samples = t.planned()
-	if r.Samples == 0 {
+	if r.Samples = t.planned(); r.Samples == 0 {
 		return r.inconclusive("no request of %s was due in the phase %q", subject(o.Of), o.Phase)
 	}
 	switch familyOf(o.Metric) {
 	case latencyFamily:
-		return r.latency(o, t)
+		r = r.latency(o, t)
 	case throughputFamily:
-		return r.throughput(o, t, w.seconds)
+		r = r.throughput(o, t, w.seconds)
 	case ratioFamily:
-		return r.errorRatio(o, t)
+		r = r.errorRatio(o, t)
+	default:
+		r = r.count(o, t)
 	}
-	return r.count(o, t)
+	switch why := c.unproven(o.Phase); {
+	case why != "":
+		return r.inconclusive("%s; measured all the same: %s", why, r.Why)
+	case !c.in.Recording.Health.Valid:
+		return r.inconclusive("%s; measured all the same: %s", untrustworthy, r.Why)
+	}
+	return r
 }
 
 func subject(of string) string {

@@ -95,8 +95,8 @@ func TestWindowObjectives(t *testing.T) {
 		{"after a fault not undone", "failed(c) == 0 after", newRun(30).seconds("c", 0, 30, answers(1, ms)).fault("kill", second10, 2*second10).broken(func(i *chaos.Injection) { i.Undone = false }), Inconclusive, 0, "not verified gone"},
 		{"before a fault not felt", "failed(c) == 0 before", newRun(30).seconds("c", 0, 30, answers(1, ms)).fault("kill", second10, 2*second10).broken(func(i *chaos.Injection) { i.Felt = false }), Met, 0, ""},
 		{"during another fault", "failed(c) == 0 during slow", newRun(40).seconds("c", 0, 40, answers(1, ms)).fault("kill", second10, 2*second10).broken(func(i *chaos.Injection) { i.Felt = false }).fault("slow", 3*second10, 3*second10), Met, 0, ""},
-		{"untrustworthy generator", "p99(c) <= 300ms", invalid(newRun(10).seconds("c", 0, 10, answers(200, 100*ms))), Inconclusive, 0, "not trustworthy"},
-		{"an untrustworthy generator cannot miss either", "p99(c) <= 300ms", invalid(newRun(10).seconds("c", 0, 10, answers(200, 500*ms))), Inconclusive, 0, "not trustworthy"},
+		{"untrustworthy generator", "p99(c) <= 300ms", invalid(newRun(10).seconds("c", 0, 10, answers(200, 100*ms))), Inconclusive, 100, "not trustworthy"},
+		{"an untrustworthy generator cannot miss either", "p99(c) <= 300ms", invalid(newRun(10).seconds("c", 0, 10, answers(200, 500*ms))), Inconclusive, 500, "not trustworthy"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := Judge(test.in.objectives(t, test.text).Input).Objectives[0]
