@@ -50,6 +50,10 @@ func poolConfig(url string, o Options) (*pgxpool.Config, error) {
 		withoutCancel(c)
 		return nil
 	}
+	// A polite goodbye to a server that has vanished must not take 15 s either.
+	cfg.BeforeClose = func(c *pgx.Conn) {
+		_ = c.PgConn().Conn().SetDeadline(time.Now().Add(farewell)) // closed already: nothing to bound
+	}
 	return cfg, nil
 }
 
