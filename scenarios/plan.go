@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -26,7 +27,7 @@ type Plan struct {
 	Faults     []PlannedFault          `json:"faults"` // by instant
 	Probes     loadgen.ProbeSpec       `json:"probes"`
 	Phases     []PlannedPhase          `json:"phases"`
-	Objectives []string                `json:"objectives"`
+	Objectives []PlannedObjective      `json:"objectives"`
 	Nodes      []PlannedNodes          `json:"nodes"`
 	// Schedule is what the load generator plays.
 	Schedule *loadgen.Schedule `json:"-"`
@@ -64,6 +65,16 @@ type PlannedPhase struct {
 	Rate float64 `json:"rate"`
 }
 
+// PlannedObjective is one objective and how many requests there will be to judge it by.
+type PlannedObjective struct {
+	Text string `json:"text"`
+	// Samples are the requests of its class expected in its phase; 0 where no requests are counted.
+	Samples float64 `json:"samples,omitempty"`
+	// Needed is how many it takes to prove it when not one of them is bad; 0: any number does. With
+	// fewer samples the objective can only be missed or inconclusive.
+	Needed uint64 `json:"needed,omitempty"`
+}
+
 // PlannedNodes are the nodes of one role that will be started.
 type PlannedNodes struct {
 	Role   target.Role  `json:"role"`
@@ -91,9 +102,7 @@ func NewPlan(s Scenario, seed uint64) (Plan, error) {
 	p.Classes = p.plannedClasses(s.Load.Mix)
 	p.Faults = plannedFaults(s.Faults)
 	p.Phases = p.plannedPhases()
-	for _, o := range s.Objectives {
-		p.Objectives = append(p.Objectives, o.Text)
-	}
+	p.Objectives = p.plannedObjectives(s.Objectives)
 	p.Nodes = plannedNodes(s.Target)
 	return p, nil
 }
@@ -165,6 +174,41 @@ func (p Plan) plannedPhases() []PlannedPhase {
 			Seconds: w.Seconds, Rate: w.Classes[all].Rate / micro})
 	}
 	return phases
+}
+
+func (p Plan) plannedObjectives(objectives []verdict.Objective) []PlannedObjective {
+	planned := make([]PlannedObjective, 0, len(objectives))
+	for _, o := range objectives {
+		share := 1.0
+		for _, c := range p.Classes {
+			if c.Name == o.Of {
+				share = c.Share
+			}
+		}
+		line := PlannedObjective{Text: o.Text, Needed: samplesNeeded(o)}
+		for _, phase := range p.Phases {
+			if phase.Name == o.Phase && !slices.Contains([]string{"rto", "outage", "detection"}, o.Metric) {
+				line.Samples = share * phase.Rate * float64(phase.Seconds)
+			}
+		}
+		planned = append(planned, line)
+	}
+	return planned
+}
+
+// samplesNeeded is the smallest n at which not one bad request among n proves, with 95 % confidence,
+// that the share of bad ones is at most what the objective allows: (1-share)^n <= 5 %. The judge
+// holds the same rule (reference/loadgen.md, 6.1).
+func samplesNeeded(o verdict.Objective) uint64 {
+	const doubt = 0.05
+	allowed := map[string]float64{"p50": .5, "p90": .1, "p95": .05, "p99": .01, "p999": .001}[o.Metric]
+	if o.Metric == "error_ratio" {
+		allowed = o.Bound
+	}
+	if allowed <= 0 || allowed >= 1 {
+		return 0
+	}
+	return uint64(math.Ceil(math.Log(doubt) / math.Log1p(-allowed)))
 }
 
 func plannedNodes(spec target.Spec) []PlannedNodes {

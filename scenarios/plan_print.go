@@ -26,8 +26,8 @@ const (
 func (p Plan) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d\nscenario %s\n", p.Seed, p.Scenario)
-	if p.Question != "" {
-		fmt.Fprintf(&b, "%s\n", p.Question)
+	for _, line := range wrapped(p.Question, axisWidth+2+chartWidth) {
+		fmt.Fprintln(&b, line)
 	}
 	fmt.Fprintf(&b, "\nload: %s for %s, %s requests, %s arrivals, timeout %s\n\n", p.load.Profile.Kind,
 		short(p.Duration), thousands(float64(p.Requests)), p.load.Arrivals, short(p.load.Timeout))
@@ -35,10 +35,7 @@ func (p Plan) Print(w io.Writer) error {
 	p.printTimeline(&b)
 	p.printClasses(&b)
 	p.printPhases(&b)
-	b.WriteString("\nobjectives\n")
-	for _, o := range p.Objectives {
-		fmt.Fprintf(&b, "  %s\n", o)
-	}
+	p.printObjectives(&b)
 	p.printNodes(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -153,6 +150,28 @@ func (p Plan) printPhases(b *strings.Builder) {
 	t.Flush() // a strings.Builder never fails
 }
 
+// printObjectives sets beside each objective how many requests there will be to judge it by.
+func (p Plan) printObjectives(b *strings.Builder) {
+	b.WriteString("\nobjectives, and the requests that they are judged by\n")
+	widest := 0
+	for _, o := range p.Objectives {
+		widest = max(widest, len(o.Text))
+	}
+	for _, o := range p.Objectives {
+		line := fmt.Sprintf("  %-*s", widest, o.Text)
+		if o.Samples > 0 {
+			line += fmt.Sprintf("  about %s", thousands(o.Samples))
+		}
+		if o.Needed > 0 {
+			line += fmt.Sprintf(", at least %s needed", thousands(float64(o.Needed)))
+		}
+		if o.Samples < float64(o.Needed) {
+			line += ": too few to prove it"
+		}
+		fmt.Fprintln(b, strings.TrimRight(line, " "))
+	}
+}
+
 func (p Plan) printNodes(b *strings.Builder) {
 	b.WriteString("\nnodes that will be started\n")
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -182,6 +201,23 @@ func sizeInWords(n target.Bytes) string {
 		}
 	}
 	return strconv.FormatInt(int64(n), 10) + "B"
+}
+
+// wrapped breaks a text into lines of at most width bytes where its words allow it.
+func wrapped(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // thousands prints a number rounded to a whole, with commas: 200,000.

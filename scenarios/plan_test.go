@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"squall/chaos"
+	"squall/reports/verdict"
 	"squall/target"
 )
 
@@ -87,7 +88,7 @@ func TestPlanPrint(t *testing.T) {
 func TestPlanLines(t *testing.T) {
 	for _, s := range List() {
 		for line := range strings.Lines(printed(t, mustPlan(t, s.Name, 0))) {
-			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 130 {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 120 {
 				t.Errorf("%s: line of %d characters: %s", s.Name, n, line)
 			}
 		}
@@ -126,6 +127,46 @@ func TestQuarterlyPeakCanBeMet(t *testing.T) {
 	crash := p.Faults[slices.IndexFunc(p.Faults, func(f PlannedFault) bool { return f.Name == "primary-crash" })]
 	if deadline := 101250 * time.Millisecond; crash.At < deadline || crash.At > deadline+5*time.Second {
 		t.Errorf("primary-crash at %s, want it within 5 s after the deadline at %s", crash.At, deadline)
+	}
+}
+
+// TestShippedCanBeProven holds the objectives of every shipped scenario against the judge's rule of
+// sample sizes: an objective that cannot be proven would make every run inconclusive. Half as many
+// requests again leave room for chance. The controls are there to be missed, which takes less.
+func TestShippedCanBeProven(t *testing.T) {
+	for _, s := range List() {
+		if strings.HasPrefix(s.Name, "controls/") {
+			continue
+		}
+		for _, o := range mustPlan(t, s.Name, 0).Objectives {
+			if o.Samples < 1.3*float64(o.Needed) {
+				t.Errorf("%s: %s: about %.0f requests, want 30 %% more than the %d needed", s.Name, o.Text,
+					o.Samples, o.Needed)
+			}
+		}
+	}
+}
+
+// TestPlanSaysWhatCannotBeProven shows that the check above can turn red, and what a reader sees.
+func TestPlanSaysWhatCannotBeProven(t *testing.T) {
+	p := mustPlan(t, "engine-crash", 0, "objectives=[p999(calculate) <= 1s before]")
+	const want = "p999(calculate) <= 1s before  about 448, at least 2,995 needed: too few to prove it\n"
+	if got := printed(t, p); !strings.Contains(got, want) {
+		t.Errorf("Print =\n%s\nwant a line %q", got, want)
+	}
+}
+
+// TestSamplesNeeded holds the rule against the figures of reference/loadgen.md, 6.1.
+func TestSamplesNeeded(t *testing.T) {
+	for text, want := range map[string]uint64{"p50 < 1s": 5, "p90 < 1s": 29, "p95 < 1s": 59, "p99 < 1s": 299,
+		"p999 < 1s": 2995, "error_ratio <= 1%": 299, "error_ratio == 0": 0, "failed == 0": 0, "max < 1s": 0} {
+		o, err := verdict.ParseObjective(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := samplesNeeded(o); got != want {
+			t.Errorf("samplesNeeded(%s) = %d, want %d", text, got, want)
+		}
 	}
 }
 
