@@ -33,6 +33,28 @@ func minimumSamples(target float64) uint64 {
 	return uint64(math.Ceil(math.Log(1-confidence) / math.Log1p(-target)))
 }
 
+// SamplesNeeded is the smallest number of requests that can meet the objective: at which not one bad
+// request proves, with 95 % confidence, that the share of bad ones is at most what is allowed. It
+// is 0 for objectives that do not allow a share.
+func (o Objective) SamplesNeeded() uint64 {
+	target := o.allowed()
+	if target <= 0 || target >= 1 {
+		return 0
+	}
+	return minimumSamples(target)
+}
+
+// allowed is the share of requests that may be bad; 0 where the objective allows no share.
+func (o Objective) allowed() float64 {
+	if thousandths, ok := percentile(o.Metric); ok {
+		return float64(1000-thousandths) / 1000
+	}
+	if o.Metric == "error_ratio" {
+		return o.Bound
+	}
+	return 0
+}
+
 // betaQuantile inverts regularisedBeta by bisection; the function is strictly increasing in x.
 func betaQuantile(p, a, b float64) float64 {
 	low, high := 0.0, 1.0

@@ -47,10 +47,10 @@ func Judge(in Input) Verdict {
 		}
 		v.Reasons = append(v.Reasons, f.reason)
 	}
-	if in.Aborted && !slices.ContainsFunc(findings, func(f finding) bool { return f.outcome == Error }) {
+	if in.Recording.Aborted && !slices.ContainsFunc(findings, func(f finding) bool { return f.outcome == Error }) {
 		v.Outcome = Aborted
 		v.Reasons = append([]string{"the run was interrupted; what follows is of the part that was recorded"}, v.Reasons...)
-	} else if in.Aborted {
+	} else if in.Recording.Aborted {
 		v.Outcome = Error
 	}
 	v.ExitCode = exitCode(v.Outcome)

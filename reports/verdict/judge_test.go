@@ -86,8 +86,8 @@ func TestJudge(t *testing.T) {
 		{"an error is worse than an untrustworthy generator", func(r *run) { invalid(r).Injections[0].Undone = false }, Error, 5, "not verified undone"},
 		{"no objectives", func(r *run) { r.Objectives = nil }, Inconclusive, 4, "no objectives"},
 		{"an unknown metric", func(r *run) { r.Objectives = append(r.Objectives, Objective{Text: "p42", Metric: "p42"}) }, Inconclusive, 4, "unknown metric"},
-		{"interrupted", func(r *run) { r.Aborted = true }, Aborted, 130, "interrupted"},
-		{"interrupted with a fault left behind", func(r *run) { r.Aborted, r.Injections[0].Undone = true, false }, Error, 5, "not verified undone"},
+		{"interrupted", func(r *run) { r.Recording.Aborted, r.Recording.AbortedAt = true, time.Minute }, Aborted, 130, "interrupted"},
+		{"interrupted with a fault left behind", func(r *run) { r.Recording.Aborted, r.Injections[0].Undone = true, false }, Error, 5, "not verified undone"},
 		{"nothing recorded", func(r *run) { r.Recording = nil }, Error, 5, "nothing was recorded"},
 		{"a recording of nothing", func(r *run) { r.Recording, r.Ledger = &loadgen.Recording{}, nil }, Invalid, 3, "no reason was recorded"},
 	} {

@@ -127,7 +127,7 @@ func (r Result) latency(o Objective, t tally) Result {
 		} else {
 			r.Value = max(r.Value, o.Bound)
 		}
-		r.sharesAgainst(o, bad, float64(1000-thousandths)/1000, enough)
+		r.sharesAgainst(o, bad, enough)
 		if endless {
 			r.Why += fmt.Sprintf("; %d requests without an answer reach down to this percentile, "+
 				"the value is the largest latency seen", unanswered)
@@ -153,8 +153,8 @@ func (r Result) latency(o Objective, t tally) Result {
 // The point estimate decides where the sample is large enough to be sure of it. Below the minimum
 // only a proven miss counts, and near the bound a sample below four times the minimum is not
 // enough. Source: reference/loadgen.md, 6.1.
-func (r *Result) sharesAgainst(o Objective, bad uint64, target float64, enough bool) {
-	n := r.Samples
+func (r *Result) sharesAgainst(o Objective, bad uint64, enough bool) {
+	n, target := r.Samples, o.allowed()
 	lower, upper := ClopperPearson(bad, n, confidence)
 	least := minimumSamples(target)
 	low := atMost(o.Op)
@@ -195,7 +195,7 @@ func (r Result) errorRatio(o Objective, t tally) Result {
 	if o.Bound > 0 && o.Bound < 1 {
 		// With >= and > the objective asks for errors, so "enough good ones" is its miss.
 		enough := compare(r.Value, o.Op, o.Bound) == atMost(o.Op)
-		r.sharesAgainst(o, bad, o.Bound, enough)
+		r.sharesAgainst(o, bad, enough)
 		return r
 	}
 	r.Outcome = outcomeOf(compare(r.Value, o.Op, o.Bound))

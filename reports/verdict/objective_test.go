@@ -160,6 +160,21 @@ func TestObjectiveUnmarshalYAML(t *testing.T) {
 	golden(t, "yaml_mistakes.txt", strings.Join(typeErr.Errors, "\n")+"\n")
 }
 
+func TestSamplesNeeded(t *testing.T) {
+	for text, want := range map[string]uint64{
+		"p50 <= 1s": 5, "p90 <= 1s": 29, "p95 <= 1s": 59, "p99 <= 1s": 299, "p999 <= 1s": 2995, "max <= 1s": 0,
+		"error_ratio <= 1%": 299, "error_ratio == 0": 0, "throughput >= 1/s": 0, "lost_writes == 0": 0,
+	} {
+		o, err := ParseObjective(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.SamplesNeeded(); got != want {
+			t.Errorf("(%q).SamplesNeeded() = %d, want %d", text, got, want)
+		}
+	}
+}
+
 func FuzzParseObjective(f *testing.F) {
 	for _, seed := range []string{
 		"p99(calculate) <= 300ms during failover", "throughput >= 200000/h at peak", "lost_writes == 0",

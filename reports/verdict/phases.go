@@ -142,8 +142,8 @@ func scheduleEnd(in Input) int {
 	for _, s := range in.Recording.Seconds {
 		end = max(end, s.At+1)
 	}
-	if in.Aborted {
-		end = min(end, int(in.Recording.Duration/time.Second))
+	if in.Recording.Aborted {
+		end = min(end, int(in.Recording.AbortedAt/time.Second))
 	}
 	return end
 }

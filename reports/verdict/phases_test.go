@@ -104,7 +104,7 @@ func TestPhases(t *testing.T) {
 		{
 			name: "an interrupted run ends at its last full second",
 			in:   newRun(30),
-			edit: func(r *run) { r.Aborted, r.Recording.Duration = true, 12300*time.Millisecond },
+			edit: func(r *run) { r.Recording.Aborted, r.Recording.AbortedAt = true, 12300*time.Millisecond },
 			want: []bounds{{"before", 0, 12, 12}, {"peak", 0, 12, 12}, {"throughout", 0, 12, 12}},
 		},
 	} {

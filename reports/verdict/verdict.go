@@ -14,8 +14,6 @@ type Input struct {
 	Injections []chaos.Injection
 	Ledger     []NodeLedger // read back from each database node after the run
 	Planned    []PlannedSecond
-	// Aborted says that the run was interrupted before its schedule ended.
-	Aborted bool
 }
 
 // PlannedSecond is the scheduled rate of all classes together in one second.
