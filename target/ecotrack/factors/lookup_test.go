@@ -140,9 +140,9 @@ func TestElectricityNotFound(t *testing.T) {
 
 func TestElectricityAmbiguous(t *testing.T) {
 	// A second set with a grid of the same year: neither is better, so neither is chosen.
-	file := add(t, factorsCSV, "desnz25.electricity.generated.kwh",
+	records := add(t, sample(t), "desnz25.electricity.generated.kwh",
 		set(t, "id", "other25.electricity.kwh"), set(t, "co2e_kg", "0.2"))
-	catalogue, err := Parse(file, gwpCSV)
+	catalogue, err := Parse(write(t, records), gwpCSV)
 	if err != nil {
 		t.Fatal(err)
 	}
