@@ -144,11 +144,11 @@ func (d *drawing) addBands(faults []window, x scale) int {
 func (d *drawing) placeLabels(faults []window, x scale, name func(window) string) ([]span, []int, int) {
 	var spans []span
 	for _, w := range faults {
-		width := textWidth(name(w)) + 6
+		width := boldWidth(name(w)) + 6
 		from := max(min(x.at(w.start), d.X1-width), d.X0)
 		spans = append(spans, span{from, from + width})
 	}
-	rows, n := packRows(spans, 4)
+	rows, n := packRows(spans, 12)
 	return spans, rows, n
 }
 
@@ -262,7 +262,7 @@ func rateChart(rec *Record) chart {
 	ok := column(points, func(p Point) float64 { return p.OK })
 	for _, c := range canvases() {
 		d, x := frame(rec, c, ch.ID, ch.Title)
-		y, ticks := rateScale(highest(planned, sent, ok), d.Y1, d.Y0, 5)
+		y, ticks := rateScale(1.05*highest(planned, sent, ok), d.Y1, d.Y0, 5)
 		d.YTicks = ticks
 		at := middle(rec.Series, x)
 		d.Paths = []path{{"l-sent", line(sent, at, y)}, {"l-ok", line(ok, at, y)},

@@ -66,18 +66,14 @@ func (d *drawing) latencyAxis(bounds []latencyBound, columns ...[]float64) scale
 		low, high = min(low, b.ms), max(high, b.ms)
 	}
 	y, ticks := latencyScale(low, high, d.Y1, d.Y0)
-	// Labels stand at least a line apart.
-	for _, t := range ticks {
-		if n := len(d.YTicks); n == 0 || math.Abs(d.YTicks[n-1].Pos-t.Pos) >= 16 {
-			d.YTicks = append(d.YTicks, t)
-		}
-	}
+	d.YTicks = ticks
 	return y
 }
 
 // latencyBound is the bound of one objective, over the time of its phase.
 type latencyBound struct {
-	text       string
+	text       string // "p99 ≤ 300 ms"
+	of         string // the class, where the chart shows several
 	ms         float64
 	start, end float64
 }
@@ -97,12 +93,13 @@ func latencyBounds(rec *Record, class string) []latencyBound {
 				b.start, b.end = p.Start, min(p.End, rec.Series.End)
 			}
 		}
-		b.text = o.Metric
-		if class == "" && o.Of != "" {
-			b.text += "(" + printable(o.Of) + ")"
+		b.text = o.Metric + " " + sign(o.Op) + " " + timeMs(o.Bound)
+		if class == "" {
+			b.of = printable(o.Of)
 		}
-		b.text += " " + sign(o.Op) + " " + timeMs(o.Bound)
-		same := slices.IndexFunc(out, func(other latencyBound) bool { return other.text == b.text })
+		same := slices.IndexFunc(out, func(other latencyBound) bool {
+			return other.text == b.text && other.of == b.of
+		})
 		if same >= 0 {
 			out[same].start, out[same].end = min(out[same].start, b.start), max(out[same].end, b.end)
 			continue
@@ -112,28 +109,32 @@ func latencyBounds(rec *Record, class string) []latencyBound {
 	return out
 }
 
-// addBounds draws the bounds, each with a label above its line that meets no other label.
+// addBounds draws the bounds, each with a label near its line that meets no other label: just above
+// it where there is room, else the nearest free place above or below.
 func (d *drawing) addBounds(bounds []latencyBound, x, y scale) {
 	var placed []label
 	for _, b := range bounds {
-		l := boundLine{X0: x.at(b.start), X1: x.at(b.end), Y: y.at(b.ms), Label: b.text}
-		width := textWidth(b.text)
+		text := b.text
+		if b.of != "" && d.X1-d.X0 > 400 { // on a phone the class would hide the curve
+			text = strings.Replace(text, " ", "("+b.of+") ", 1)
+		}
+		l := boundLine{X0: x.at(b.start), X1: x.at(b.end), Y: y.at(b.ms), Label: text}
+		width := boldWidth(text)
 		l.LabelX = max(min(l.X0+4, d.X1-width-2), d.X0+4)
-		l.LabelY = max(l.Y-5, d.Y0+12)
-		for tries := 0; tries < 2*len(placed)+1 && collides(l, width, placed); tries++ {
-			l.LabelY += 15
-			if l.LabelY > d.Y1-3 {
-				l.LabelY = d.Y0 + 12
+		for _, offset := range []float64{-5, -20, 15, -35, 30, -50, 45, -65, 60} {
+			l.LabelY = min(max(l.Y+offset, d.Y0+12), d.Y1-3)
+			if !collides(l, width, placed) {
+				break
 			}
 		}
-		placed = append(placed, label{l.LabelX, l.LabelY, b.text})
+		placed = append(placed, label{l.LabelX, l.LabelY, text})
 		d.Bounds = append(d.Bounds, l)
 	}
 }
 
 func collides(l boundLine, width float64, placed []label) bool {
 	for _, p := range placed {
-		if math.Abs(p.Y-l.LabelY) < 15 && l.LabelX < p.X+textWidth(p.Text)+4 && p.X < l.LabelX+width+4 {
+		if math.Abs(p.Y-l.LabelY) < 15 && l.LabelX < p.X+boldWidth(p.Text)+4 && p.X < l.LabelX+width+4 {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,6 +55,17 @@ func New(run Run) *Record {
 	}
 	r.Series = newSeries(recording, run.Planned, axisEnd(recording, run.Injections))
 	return r
+}
+
+// why is every reason for the outcome once, with what ended the run first.
+func (r *Record) why() []string {
+	var out []string
+	for _, reason := range append([]string{r.Error}, r.Reasons...) {
+		if reason != "" && !slices.Contains(out, reason) {
+			out = append(out, reason)
+		}
+	}
+	return out
 }
 
 func newLoad(recording *loadgen.Recording) LoadSummary {
@@ -138,7 +150,7 @@ func newObjectives(results []verdict.Result, asked []verdict.Objective) []Object
 		o := byText[r.Text]
 		out = append(out, Objective{
 			Text: r.Text, Outcome: r.Outcome, Value: significant(r.Value), Unit: r.Unit,
-			Bound: r.Bound, Samples: r.Samples, Phase: r.Phase, Why: r.Why,
+			Bound: roundTo(r.Bound, 1e6), Samples: r.Samples, Phase: r.Phase, Why: r.Why,
 			Metric: o.Metric, Of: o.Of, Op: o.Op,
 		})
 	}

@@ -22,7 +22,7 @@ var templates embed.FS
 func HTML(w io.Writer, rec *Record) error {
 	functions := template.FuncMap{
 		"mark": mark, "upper": strings.ToUpper, "sentence": sentence, "timeS": timeS, "timeMs": timeMs,
-		"timeOr": timeOr, "rto": rto, "percent": percent, "brief": brief, "whole": func(n uint64) string { return count(n) },
+		"timeOr": timeOr, "rto": rto, "percent": percent, "brief": brief, "whole": whole,
 		"px": coordinate, "inc": func(i int) int { return i + 1 }, "mib": func(b int64) string { return number(float64(b)/(1<<30), 1) + " GiB" },
 		"join": strings.Join, "yesNo": yesNo, "clock": func(s float64) string { return number(s, 1) + " s" },
 	}
@@ -34,14 +34,35 @@ func HTML(w io.Writer, rec *Record) error {
 	if err := t.ExecuteTemplate(&b, "report.html", newPage(rec)); err != nil {
 		return fmt.Errorf("report template: %w", err)
 	}
-	_, err = w.Write(b.Bytes())
+	// Control characters mean nothing in HTML; browsers show boxes for them.
+	clean := bytes.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, b.Bytes())
+	_, err = w.Write(clean)
 	return err
+}
+
+// whole prints a count of either kind of integer that the template meets.
+func whole(n any) string {
+	switch n := n.(type) {
+	case int:
+		return count(n)
+	case uint64:
+		return count(n)
+	default:
+		return fmt.Sprint(n)
+	}
 }
 
 // page is what the template shows.
 type page struct {
 	*Record
 	Word       string // of the outcome, for the badge
+	Why        []string
+	Covers     string // how long one point of a line is
 	Tiles      []tile
 	Charts     []chart
 	Classes    []chart
@@ -55,7 +76,7 @@ type page struct {
 
 func newPage(rec *Record) page {
 	return page{
-		Record: rec, Word: string(rec.Outcome), Tiles: newTiles(rec),
+		Record: rec, Word: string(rec.Outcome), Why: rec.why(), Covers: plural(max(rec.Series.Step, 1), "second"), Tiles: newTiles(rec),
 		Charts: []chart{phaseChart(rec), rateChart(rec), latencyChart(rec), errorChart(rec),
 			probeChart(rec)},
 		Classes: classCharts(rec), Objectives: newObjectiveViews(rec), Faults: newFaultViews(rec),
@@ -73,11 +94,9 @@ type tile struct {
 func newTiles(rec *Record) []tile {
 	return []tile{throughputTile(rec), p99Tile(rec), rtoTile(rec), lostTile(rec),
 		{Title: "Requests", Value: count(rec.Load.Sent),
-			Note: fmt.Sprintf("sent of %s planned; %s never sent", count(rec.Load.Planned), count(rec.Load.Unsent)),
-			Bad:  rec.Load.Unsent > 0},
+			Note: fmt.Sprintf("sent of %s planned; %s never sent", count(rec.Load.Planned), count(rec.Load.Unsent))},
 		{Title: "Bad requests", Value: percent(rec.Load.ErrorRatio()),
-			Note: fmt.Sprintf("%s failed and %s unsent, whole run", count(rec.Load.Failed), count(rec.Load.Unsent)),
-			Bad:  rec.Load.Failed+rec.Load.Unsent > 0}}
+			Note: fmt.Sprintf("%s failed and %s unsent, whole run", count(rec.Load.Failed), count(rec.Load.Unsent))}}
 }
 
 func throughputTile(rec *Record) tile {
@@ -119,6 +138,9 @@ func rtoTile(rec *Record) tile {
 			}
 		}
 	}
+	for _, o := range rec.Objectives {
+		t.Bad = t.Bad || o.Metric == "rto" && o.Outcome == verdict.Missed
+	}
 	switch {
 	case math.IsInf(worst, 1):
 		t.Value, t.Bad = "never", true
@@ -134,9 +156,9 @@ func lostTile(rec *Record) tile {
 	a := rec.Audit
 	switch {
 	case len(a.CheckedNodes) == 0:
-		return tile{"Lost writes", "unknown", "the ledger was not read back", true}
+		return tile{"Lost writes", "unknown", "the ledger was not read back", false}
 	case !a.Complete:
-		return tile{"Lost writes", "≥ " + count(a.Lost), "of " + count(a.Acknowledged) + " acknowledged; the audit is incomplete", true}
+		return tile{"Lost writes", "≥ " + count(a.Lost), "of " + count(a.Acknowledged) + " acknowledged; the audit is incomplete", a.Lost > 0}
 	default:
 		return tile{"Lost writes", count(a.Lost), "of " + count(a.Acknowledged) + " acknowledged", a.Lost > 0}
 	}
@@ -233,7 +255,7 @@ func newClassRows(rec *Record) []classRow {
 // auditCell is one figure of the audit; Harm marks those that must be zero.
 type auditCell struct {
 	Name, Meaning string
-	Count         int
+	Number        int
 	Harm          bool
 }
 

@@ -191,14 +191,10 @@ func junitProperties(rec *Record) []junitProperty {
 }
 
 func firstReason(rec *Record) string {
-	switch {
-	case rec.Error != "":
-		return rec.Error
-	case len(rec.Reasons) > 0:
-		return rec.Reasons[0]
-	default:
-		return sentence(rec.Outcome)
+	if why := rec.why(); len(why) > 0 {
+		return why[0]
 	}
+	return sentence(rec.Outcome)
 }
 
 func decimal(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

@@ -27,7 +27,7 @@ func Markdown(w io.Writer, rec *Record) error {
 		fmt.Fprintf(&b, "> %s\n\n", plainMD(rec.Question))
 	}
 	fmt.Fprintf(&b, "%s Exit code %d.\n\n", sentence(rec.Outcome), rec.ExitCode)
-	for _, reason := range rec.Reasons[:min(len(rec.Reasons), 20)] {
+	for _, reason := range rec.why()[:min(len(rec.why()), 20)] {
 		fmt.Fprintf(&b, "- %s\n", plainMD(reason))
 	}
 	fmt.Fprintf(&b, "\n%s planned, %s sent, %s unsent, %s failed (%s bad) in %s; p50 %s, p99 %s, max %s.\n",
@@ -41,6 +41,9 @@ func Markdown(w io.Writer, rec *Record) error {
 	markdownTable(&b, "Failover, seen by the clients", []string{"fault", "detected", "RTO write",
 		"RTO read", "longest outage", "full redundancy", "precision"}, failoverRows(rec), 0)
 	fmt.Fprintf(&b, "\n### Audit of the ledger\n\n%s\n", plainMD(auditLine(rec.Audit)))
+	if len(rec.Audit.Examples) > 0 {
+		b.WriteString("\n")
+	}
 	for _, example := range rec.Audit.Examples[:min(len(rec.Audit.Examples), 20)] {
 		fmt.Fprintf(&b, "- %s\n", plainMD(example))
 	}

@@ -20,7 +20,7 @@ func OpenMetrics(w io.Writer, rec *Record) error {
 	for _, o := range []verdict.Outcome{verdict.Met, verdict.Missed, verdict.Inconclusive,
 		verdict.Invalid, verdict.Error, verdict.Aborted} {
 		set.value("squall_run_outcome", "1 for how the run ended, 0 for the others.",
-			flag(o == rec.Outcome), "outcome", string(o))
+			oneIf(o == rec.Outcome), "outcome", string(o))
 	}
 	set.value("squall_run_exit_code", "Exit code of the run.", float64(rec.ExitCode))
 	set.value("squall_run_duration_seconds", "Length of the run.", rec.Duration)
@@ -33,8 +33,8 @@ func OpenMetrics(w io.Writer, rec *Record) error {
 		set.objective(o)
 	}
 	for _, i := range rec.Injections {
-		set.value("squall_fault_felt", "1 when the fault's effect was measured.", flag(i.Felt), "fault", i.Fault)
-		set.value("squall_fault_undone", "1 when the fault was verified gone.", flag(i.Undone), "fault", i.Fault)
+		set.value("squall_fault_felt", "1 when the fault's effect was measured.", oneIf(i.Felt), "fault", i.Fault)
+		set.value("squall_fault_undone", "1 when the fault was verified gone.", oneIf(i.Undone), "fault", i.Fault)
 	}
 	for _, f := range rec.Failover {
 		set.failover(f)
@@ -82,17 +82,17 @@ func (g gauges) class(name string, t Totals) {
 		g.value("squall_requests", "Requests by class and how they ended.", float64(n),
 			"class", name, "result", result)
 	}
-	for quantile, ms := range map[string]float64{"0.5": t.P50, "0.9": t.P90, "0.99": t.P99,
-		"0.999": t.P999, "1": t.Max} {
+	for figure, ms := range map[string]float64{"p50": t.P50, "p90": t.P90, "p99": t.P99,
+		"p999": t.P999, "max": t.Max} {
 		g.value("squall_response_seconds", "Response time from the due time.", roundTo(ms/1e3, 1e6),
-			"class", name, "quantile", quantile)
+			"class", name, "figure", figure)
 	}
 	g.value("squall_error_ratio", "Failed and unsent requests of those planned.",
 		roundTo(t.ErrorRatio(), 1e6), "class", name)
 }
 
 func (g gauges) objective(o Objective) {
-	g.value("squall_objective_met", "1 when the objective was met.", flag(o.Outcome == verdict.Met),
+	g.value("squall_objective_met", "1 when the objective was met.", oneIf(o.Outcome == verdict.Met),
 		"objective", o.Text)
 	g.value("squall_objective_bound", "Bound of the objective in its unit.", o.Bound,
 		"objective", o.Text, "unit", o.Unit)
@@ -121,7 +121,7 @@ func (g gauges) audit(a verdict.Audit) {
 	}
 }
 
-func flag(v bool) float64 {
+func oneIf(v bool) float64 {
 	if v {
 		return 1
 	}

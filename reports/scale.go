@@ -26,8 +26,9 @@ func (s scale) at(v float64) float64 {
 
 // tick is a labelled place on an axis.
 type tick struct {
-	Pos   float64
-	Label string
+	Pos    float64
+	Label  string
+	Anchor string // of the label on the time axis: middle, or end where it would leave the drawing
 }
 
 // niceStep is the smallest of 1, 2, 5 times a power of ten that needs at most n steps for span.
@@ -49,20 +50,23 @@ func rateScale(top float64, from, to float64, n int) (scale, []tick) {
 	s := scale{0, steps * step, from, to, false}
 	var ticks []tick
 	for i := 0.0; i <= steps; i++ {
-		ticks = append(ticks, tick{s.at(i * step), number(i*step, 3)})
+		ticks = append(ticks, tick{Pos: s.at(i * step), Label: number(i*step, 3)})
 	}
 	return s, ticks
 }
 
 // latencyScale is logarithmic in ms, from a 1-2-5 number at or below low to one at or above high.
-// Labels stand at every 1, 2 and 5 below two decades, else at the powers of ten.
+// Labels stand at 1, 2 and 5, at 1 and 3, or at the powers of ten alone, as there is room.
 func latencyScale(low, high float64, from, to float64) (scale, []tick) {
 	low = max(low, 0.01)
 	high = max(high, low*2)
 	s := scale{roundLog(low, math.Floor), roundLog(high, math.Ceil), from, to, true}
-	factors := []float64{1, 2, 5}
-	if s.max/s.min > 150 {
-		factors = []float64{1}
+	factors := []float64{1}
+	switch decade := math.Abs(to-from) / math.Log10(s.max/s.min); {
+	case decade >= 54: // the step from 1 to 2 is 0.3 of it: 16 px, a line of text
+		factors = []float64{1, 2, 5}
+	case decade >= 34:
+		factors = []float64{1, 3}
 	}
 	var ticks []tick
 	for e := math.Floor(math.Log10(s.min)); e <= math.Log10(s.max)+1e-9; e++ {
@@ -71,7 +75,7 @@ func latencyScale(low, high float64, from, to float64) (scale, []tick) {
 			if v < s.min*(1-1e-9) || v > s.max*(1+1e-9) {
 				continue
 			}
-			ticks = append(ticks, tick{s.at(v), axisMs(v)})
+			ticks = append(ticks, tick{Pos: s.at(v), Label: axisMs(v)})
 		}
 	}
 	return s, ticks
@@ -115,7 +119,11 @@ func timeScale(end float64, from, to float64, n int) (scale, []tick) {
 	}
 	var ticks []tick
 	for t := 0.0; t <= end; t += step {
-		ticks = append(ticks, tick{s.at(t), clock(t, end)})
+		label := tick{s.at(t), clock(t, end), "middle"}
+		if label.Pos+textWidth(label.Label)/2 > to+gutterRight {
+			label.Pos, label.Anchor = to+gutterRight, "end"
+		}
+		ticks = append(ticks, label)
 	}
 	return s, ticks
 }
@@ -134,7 +142,7 @@ func coordinate(v float64) string {
 }
 
 // line is the path through the values at x(i); NaN leaves a gap, and a value between two gaps
-// becomes a dot.
+// becomes a short dash.
 func line(values []float64, x func(int) float64, y scale) string {
 	var b strings.Builder
 	drawing := false
@@ -147,11 +155,12 @@ func line(values []float64, x func(int) float64, y scale) string {
 		if !drawing {
 			command = "M"
 		}
-		b.WriteString(command + coordinate(x(i)) + " " + coordinate(y.at(v)))
 		alone := !drawing && (i+1 == len(values) || !finite(values[i+1]))
 		if alone {
-			b.WriteString("h.1")
+			b.WriteString("M" + coordinate(x(i)-4) + " " + coordinate(y.at(v)) + "h8")
+			continue
 		}
+		b.WriteString(command + coordinate(x(i)) + " " + coordinate(y.at(v)))
 		drawing = true
 	}
 	return b.String()
@@ -177,6 +186,9 @@ func textWidth(text string) float64 {
 	}
 	return width
 }
+
+// boldWidth is textWidth for the semibold labels of faults and bounds.
+func boldWidth(text string) float64 { return 1.1 * textWidth(text) }
 
 // span is something that takes up room on one line of a drawing.
 type span struct{ from, to float64 }

@@ -11,15 +11,15 @@ import (
 	"squall/reports/verdict"
 )
 
-// maxPoints bounds the points of a chart: more than one per two pixels of a wide screen cannot be
+// maxPoints bounds the points of a chart: more than about one per pixel of a wide screen cannot be
 // seen, and an hour of seconds would make the page megabytes large.
-const maxPoints = 400
+const maxPoints = 900
 
 // Series is the run over time, as the charts and series.csv need it.
 type Series struct {
 	End     float64  // seconds; the right end of the time axis
 	Step    int      // seconds that one point covers, at least 1
-	Points  []Point  // gapless from second zero
+	Points  []Point  // gapless from second zero to the last due request
 	Classes []string // in the order of Point.ClassP99
 	Rows    []Row    // every second and class, not thinned
 	Probes  []ProbeSeries
@@ -85,11 +85,27 @@ func newSeries(recording *loadgen.Recording, planned []verdict.PlannedSecond, en
 		s.Rows = append(s.Rows, newRow(second))
 	}
 	s.classSeconds = recording.Seconds
-	if len(recording.Seconds) > 0 || len(planned) > 0 {
-		s.Points = newPoints(recording.Seconds, planned, s.Classes, count, s.Step)
+	if due := dueSeconds(recording.Seconds, planned); due > 0 {
+		s.Points = newPoints(recording.Seconds, planned, s.Classes, due, s.Step)
 	}
 	s.Probes = newProbeSeries(recording.Probes)
 	return s
+}
+
+// dueSeconds is how many seconds have due requests or a planned rate: after them come only answers,
+// and a line that falls to zero there would look like an outage.
+func dueSeconds(seconds []loadgen.Second, planned []verdict.PlannedSecond) int {
+	n := 0
+	for _, s := range seconds {
+		n = max(n, s.At+1)
+	}
+	if n > 0 {
+		return n
+	}
+	for _, p := range planned {
+		n = max(n, p.At+1)
+	}
+	return n
 }
 
 func newRow(s loadgen.Second) Row {

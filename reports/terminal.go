@@ -19,7 +19,7 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 	if rec.Question != "" {
 		fmt.Fprintf(&b, "  %s\n", printable(rec.Question))
 	}
-	for _, reason := range rec.Reasons {
+	for _, reason := range rec.why() {
 		fmt.Fprintf(&b, "  %s\n", printable(reason))
 	}
 	fmt.Fprintf(&b, "\nload  %s planned, %s ok, %s failed, %s unsent (%s bad); p50 %s, p99 %s, max %s\n",
