@@ -99,7 +99,9 @@ func (s *System) databaseRoles(ctx context.Context) (primaries, standbys []Node,
 }
 
 // Primary returns the database node that holds the leader's lock now, and its timeline, which
-// grows by one with each promotion. It is ErrNoPrimary or ErrTwoPrimaries when there is not one.
+// grows by one with each promotion: a node that was just elected holds the lock for a moment before
+// its promotion ends and its timeline grows. It is ErrNoPrimary or ErrTwoPrimaries when there is
+// not one.
 func (s *System) Primary(ctx context.Context) (Node, int, error) {
 	primaries, _, status := s.databaseRoles(ctx)
 	switch len(primaries) {
