@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -98,7 +99,9 @@ func readError(err error) error {
 func worthRetry(err error) bool {
 	var pg *pgconn.PgError
 	switch {
-	case err == nil, errors.Is(err, errWarned), pgconn.Timeout(err):
+	case err == nil, errors.Is(err, errWarned):
+		return false
+	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return false
 	case errors.Is(err, ErrReadOnly):
 		return true

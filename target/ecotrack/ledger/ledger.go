@@ -26,7 +26,7 @@ type Options struct {
 	ConnectTimeout   time.Duration // one connection attempt; default 1.5 s
 	AcquireTimeout   time.Duration // waiting for a connection; default 2 s
 	StatementTimeout time.Duration // one statement with its commit; default 4 s
-	ProbeEvery       time.Duration // how often an idle store is probed; default 500 ms
+	ProbeEvery       time.Duration // how often an idle store is probed, under 2 s; default 500 ms
 	// ReadOnly makes a ledger for a replica: nothing is migrated, and a server in recovery is ready.
 	ReadOnly bool
 	Log      *slog.Logger // default: discards
@@ -172,7 +172,12 @@ func (l *Ledger) write(ctx context.Context, op func(context.Context, *pgx.Conn) 
 	if errors.Is(err, ErrReadOnly) {
 		l.pool.Reset() // the others lead to the same former primary
 	}
-	return l.writeOnce(ctx, op)
+	again := l.writeOnce(ctx, op)
+	if again != nil && errors.Is(err, ErrOutcomeUnknown) {
+		// Subtle: that the second attempt was refused says nothing about the first.
+		return fmt.Errorf("%w, then: %v", err, again)
+	}
+	return again
 }
 
 // writeOnce runs op once. Subtle: a client that goes away ends the wait for a connection but not

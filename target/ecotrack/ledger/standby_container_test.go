@@ -315,6 +315,37 @@ func TestContainerLedgerRetriesACutConnection(t *testing.T) {
 	}
 }
 
+// The connection breaks under the statement and there is no other: the second attempt is certainly
+// not executed, but the first may have been.
+func TestContainerLedgerUnknownStaysUnknown(t *testing.T) {
+	name, _ := newDatabase(t, "local")
+	r, url := through(t, name)
+	r.up(t)
+	l := open(t, url, Options{})
+	if _, err := l.Append(t.Context(), entry("a")); err != nil {
+		t.Fatal(err)
+	}
+	c := admin(t, name)
+	exec(t, c, "BEGIN")
+	exec(t, c, "LOCK TABLE calculations IN EXCLUSIVE MODE")
+	got := make(chan error, 1)
+	go func() {
+		_, err := l.Append(t.Context(), entry("b"))
+		got <- err
+	}()
+	await(t, 10*time.Second, "statement under way", func() bool {
+		var n int
+		err := c.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE wait_event_type = 'Lock' AND datname = $1`, name).Scan(&n)
+		return err == nil && n == 1
+	})
+	r.down()
+	if err := <-got; !errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, ErrUnavailable) {
+		t.Errorf("Append over a breaking connection = %v, want ErrOutcomeUnknown alone", err)
+	}
+	exec(t, c, "ROLLBACK")
+}
+
 // When a server vanishes without a word, the pool must not stay clogged with its connections.
 func TestContainerLedgerPoolSurvivesSilence(t *testing.T) {
 	name, _ := newDatabase(t, "local")
