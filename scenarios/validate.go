@@ -3,6 +3,7 @@ package scenarios
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,21 +47,47 @@ func (s *Scenario) checkFaults(d *document) {
 			d.bad(at+".at", "want the fault and its settling to end before the load does, at %s; "+
 				"got %s + %s + %s = %s", short(length), short(f.At), short(f.For), short(f.Settle), short(end))
 		}
-		s.checkRole(d, at+".select.role", f.Select.Role)
+		s.checkSelector(d, at+".select", f.Select)
 		if f.Peer != nil {
-			s.checkRole(d, at+".peer.role", f.Peer.Role)
+			s.checkSelector(d, at+".peer", *f.Peer)
 		}
 	}
 }
 
-// checkRole reports a role that the target starts no node of.
-func (s *Scenario) checkRole(d *document, at string, role target.Role) {
+// checkSelector reports a role of which the target starts no node, a name that none of its nodes will
+// have, and more nodes than there are.
+func (s *Scenario) checkSelector(d *document, at string, sel target.Selector) {
+	role := sel.Role
 	if role == target.RolePrimary || role == target.RoleStandby {
 		role = target.RoleDatabase
 	}
-	if _, started := s.Target.Nodes[role]; role != "" && !started && slices.Contains(nodeRoles(), string(role)) {
-		d.bad(at, "the topology %s starts no node of role %q", s.Target.Topology, role)
+	if !slices.Contains(nodeRoles(), string(role)) && role != "" || d.wrong("target.nodes") {
+		return // reported by the fault's own check, or not known here
 	}
+	count := s.Target.Nodes[role].Count
+	switch {
+	case role != "" && count == 0:
+		d.bad(at+".role", "the target starts no node of role %q", role)
+	case role != "" && sel.Mode == "fixed" && sel.Value > count:
+		d.bad(at+".value", "want at most %d, the nodes of role %s; got %d", count, role, sel.Value)
+	}
+	if names := s.nodeNames(role); sel.Name != "" && !slices.Contains(names, sel.Name) {
+		d.bad(at+".name", "want one of %s, got %q", strings.Join(names, ", "), sel.Name)
+	}
+}
+
+// nodeNames are the names that the target's nodes of a role will have, such as engine-2; of every
+// role for the empty one.
+func (s *Scenario) nodeNames(of target.Role) []string {
+	var names []string
+	for _, role := range nodeRoles() {
+		for i := range s.Target.Nodes[target.Role(role)].Count {
+			if of == "" || of == target.Role(role) {
+				names = append(names, role+"-"+strconv.Itoa(i+1))
+			}
+		}
+	}
+	return names
 }
 
 // checkObjectives holds the objectives against the classes and faults that they name.
