@@ -35,6 +35,7 @@ type fakeSystem struct {
 	startFails int // so many starts fail
 	unhealthy  bool
 	deaf       map[string]bool // the agents of these nodes end when asked to apply
+	agentLives time.Duration   // the first agent ends by itself after that; 0: it does not
 }
 
 func newFakeSystem() *fakeSystem {
@@ -112,7 +113,7 @@ func (s *fakeSystem) Start(ctx context.Context, n target.Node) error {
 	}
 	if s.startFails > 0 {
 		s.startFails--
-		return errors.New("no such image")
+		return fmt.Errorf("start %s: no such image", n.Name)
 	}
 	s.note("start %s", n.Name)
 	delete(s.stopped, n.Name)
@@ -133,7 +134,7 @@ func (s *fakeSystem) WaitHealthy(ctx context.Context, n target.Node) error {
 	s.mu.Unlock()
 	if unhealthy {
 		<-ctx.Done()
-		return ctx.Err()
+		return fmt.Errorf("%s is not healthy: %w", n.Name, ctx.Err())
 	}
 	return nil
 }
@@ -147,10 +148,15 @@ func (s *fakeSystem) Sidecar(_ context.Context, n target.Node, name string, args
 	s.mu.Lock()
 	s.note("sidecar %s", name)
 	kernel, deaf := s.kernels[n.Name], s.deaf[n.Name]
+	lives := s.agentLives
+	s.agentLives = 0
 	s.mu.Unlock()
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
+	if lives > 0 {
+		time.AfterFunc(lives, cancel)
+	}
 	var running sync.WaitGroup
 	running.Go(func() {
 		defer outW.Close()
@@ -245,6 +251,9 @@ func (a *fakeAgent) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, name := range a.mine {
+		if a.sticky {
+			break
+		}
 		delete(a.active, name)
 	}
 	return nil

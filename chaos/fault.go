@@ -10,7 +10,8 @@ import (
 	"squall/target"
 )
 
-// System is what a fault needs of the system under test; *target.System is the real one.
+// System is what a fault needs of the system under test; *target.System is the real one. Its errors
+// name the operation and the node.
 type System interface {
 	Nodes() []target.Node
 	// Select resolves a selector now; no match is an error.
@@ -21,9 +22,12 @@ type System interface {
 	Start(ctx context.Context, n target.Node) error // of a stopped node
 	Running(ctx context.Context, n target.Node) (running bool, exitCode int, err error)
 	WaitHealthy(ctx context.Context, n target.Node) error
-	// Sidecar starts `squall args...` in the node's network namespace.
+	// Sidecar starts `squall args...` in the node's network namespace. Its name is unique per node,
+	// and ctx bounds the start alone.
 	Sidecar(ctx context.Context, n target.Node, name string, args []string, capabilities []string) (*target.Sidecar, error)
 }
+
+var _ System = (*target.System)(nil)
 
 // Fault is one way to break nodes, and to mend them. Play calls its methods in this order, each
 // once, except that Undo and Verify are repeated until they succeed or UndoWithin is over. They and

@@ -71,7 +71,7 @@ func (p *packets) Resolve(ctx context.Context) (Resolved, error) {
 // Inject attaches all agents first, so that the rules follow within milliseconds of one another.
 func (p *packets) Inject(ctx context.Context) (effective time.Time, err error) {
 	if err := each(p.targets, func(n target.Node) error {
-		s, err := attach(ctx, p.System, n, p.spec.Name+"-"+n.Name)
+		s, err := attach(ctx, p.System, n, p.spec.Name)
 		if err != nil {
 			return err
 		}
@@ -267,7 +267,7 @@ func (p *packets) Verify(ctx context.Context) error {
 			if err == nil && !running {
 				return nil // the namespace is gone with the node, and the rules with it
 			}
-			if s, err = attach(ctx, p.System, n, p.spec.Name+"-"+n.Name+"-verify"); err != nil {
+			if s, err = attach(ctx, p.System, n, p.spec.Name+"-verify"); err != nil {
 				return fmt.Errorf("verify: %w", err)
 			}
 			p.mu.Lock()

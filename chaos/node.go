@@ -59,7 +59,7 @@ func (k *kill) Resolve(ctx context.Context) (Resolved, error) {
 	for _, n := range k.targets {
 		running, code, err := k.System.Running(ctx, n)
 		if err != nil {
-			return Resolved{}, fmt.Errorf("state of %s: %w", n.Name, err)
+			return Resolved{}, err
 		}
 		if !running {
 			return Resolved{}, fmt.Errorf("%s does not run (exit code %d): there is nothing to kill", n.Name, code)
@@ -99,15 +99,11 @@ func (k *kill) hitsPrimary() bool {
 func (k *kill) Close() error { return nil }
 
 // Inject kills all targets at once and returns when each was seen not to run. The effective instant is
-// that of the last kill, not of the look that confirmed it.
+// that after the last kill, not of the look that confirmed it; the targets died up to apply_spread_ms
+// before it.
 func (k *kill) Inject(ctx context.Context) (effective time.Time, err error) {
 	start := time.Now()
-	if err := each(k.targets, func(n target.Node) error {
-		if err := k.System.Kill(ctx, n); err != nil {
-			return fmt.Errorf("kill %s: %w", n.Name, err)
-		}
-		return nil
-	}); err != nil {
+	if err := each(k.targets, func(n target.Node) error { return k.System.Kill(ctx, n) }); err != nil {
 		return time.Time{}, err
 	}
 	k.injected = time.Now()
@@ -227,7 +223,7 @@ func (k *kill) Undo(ctx context.Context) error {
 		}
 		// A state that cannot be read is no reason not to start the node.
 		if startErr := k.System.Start(ctx, n); startErr != nil {
-			return fmt.Errorf("start %s: %w", n.Name, errors.Join(startErr, err))
+			return errors.Join(startErr, err)
 		}
 		return nil
 	})
@@ -239,7 +235,7 @@ func (k *kill) Verify(ctx context.Context) error {
 		running, code, err := k.System.Running(ctx, n)
 		switch {
 		case err != nil:
-			return fmt.Errorf("state of %s: %w", n.Name, err)
+			return err
 		case !running:
 			return fmt.Errorf("%s does not run, exit code %d", n.Name, code)
 		}

@@ -54,7 +54,10 @@ func recoverTarget(ctx context.Context, inverse Inverse, t EntryTarget, do Doer)
 	}
 	switch inverse {
 	case InverseStart:
-		return start(ctx, t, running, do)
+		if running {
+			return "nothing: it runs", nil
+		}
+		return start(ctx, t, do)
 	case InverseSidecar:
 		return removeSidecars(ctx, t, do)
 	default:
@@ -62,10 +65,7 @@ func recoverTarget(ctx context.Context, inverse Inverse, t EntryTarget, do Doer)
 	}
 }
 
-func start(ctx context.Context, t EntryTarget, running bool, do Doer) (string, error) {
-	if running {
-		return "nothing: it runs", nil
-	}
+func start(ctx context.Context, t EntryTarget, do Doer) (string, error) {
 	if err := do.Start(ctx, t.ContainerID); err != nil {
 		return "", fmt.Errorf("start: %w", err)
 	}

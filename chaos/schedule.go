@@ -191,12 +191,7 @@ func (l *life) mendThem(ctx context.Context, targets []target.Node) {
 		l.Log.Warn("fault closed", slog.String("fault", l.spec.Name), slog.Any("error", err))
 	}
 	if err == nil {
-		err = each(targets, func(n target.Node) error {
-			if err := l.System.WaitHealthy(ctx, n); err != nil {
-				return fmt.Errorf("%s healthy: %w", n.Name, err)
-			}
-			return nil
-		})
+		err = each(targets, func(n target.Node) error { return l.System.WaitHealthy(ctx, n) })
 	}
 	l.in.Resolution = time.Since(l.Start) - l.in.Ended
 	if err != nil {
@@ -242,12 +237,8 @@ func (l *life) fail(what string, err error) {
 
 func (l *life) event(phase Phase, text string) {
 	e := Event{time.Since(l.Start), l.spec.Name, l.spec.Kind, phase, l.in.Targets, text}
-	level := slog.LevelInfo
-	if phase == PhaseFailed {
-		level = slog.LevelError
-	}
-	l.Log.LogAttrs(context.Background(), level, "fault", slog.String("fault", e.Fault),
-		slog.String("phase", string(phase)), slog.Duration("at", e.At), slog.Any("targets", e.Targets), slog.String("text", text))
+	l.Log.Info("fault", slog.String("fault", e.Fault), slog.String("phase", string(phase)),
+		slog.Duration("at", e.At), slog.Any("targets", e.Targets), slog.String("text", text))
 	if l.Notify == nil {
 		return
 	}

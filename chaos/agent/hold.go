@@ -140,7 +140,7 @@ func (h *holder) letGo(line []heldPacket, n int) error {
 	if n == 0 {
 		return nil
 	}
-	if err := h.q.accept(line[n-1].id, true); err != nil {
+	if err := h.q.acceptUpTo(line[n-1].id); err != nil {
 		return err
 	}
 	now := time.Now()

@@ -193,7 +193,7 @@ func boundQueues() (map[int]uint64, error) {
 	defer runtime.UnlockOSThread()
 	b, err := os.ReadFile("/proc/thread-self/net/netfilter/nfnetlink_queue")
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil //nolint:nilnil // a kernel without queues has none bound
+		return map[int]uint64{}, nil // a kernel without queues has none bound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("queues: %w", err)

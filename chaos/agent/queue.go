@@ -22,7 +22,6 @@ type queue struct {
 
 const (
 	nfqPacket       = 0 // message types
-	nfqVerdict      = 1
 	nfqConfig       = 2
 	nfqVerdictBatch = 3
 
@@ -66,7 +65,10 @@ func (q *queue) setUp() error {
 		return fmt.Errorf("queue socket: %w", err)
 	}
 	if err := unix.SetsockoptInt(q.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, nfqReadBuffer); err != nil {
-		return fmt.Errorf("queue read buffer: %w", err)
+		// A rootless Docker forbids it. A smaller buffer loses packets sooner; Status.Lost counts them.
+		if err := unix.SetsockoptInt(q.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, nfqReadBuffer); err != nil {
+			return fmt.Errorf("queue read buffer: %w", err)
+		}
 	}
 	if err := unix.SetsockoptInt(q.fd, unix.SOL_NETLINK, unix.NETLINK_NO_ENOBUFS, 1); err != nil {
 		return fmt.Errorf("queue socket: %w", err)
@@ -207,15 +209,11 @@ func packetID(a []byte) (id uint32, found bool) {
 	return 0, false
 }
 
-// accept lets packet id go on; with upTo also every packet that came before it.
-func (q *queue) accept(id uint32, upTo bool) error {
-	typ := uint16(nfqVerdict)
-	if upTo {
-		typ = nfqVerdictBatch
-	}
+// acceptUpTo lets packet id and every packet that came before it go on.
+func (q *queue) acceptUpTo(id uint32) error {
 	d := binary.BigEndian.AppendUint32(make([]byte, 0, 8), nfqAccept)
 	d = binary.BigEndian.AppendUint32(d, id)
-	err := q.send(typ, 0, attr(make([]byte, 0, 12), nfqAttrVerdictHdr, d))
+	err := q.send(nfqVerdictBatch, 0, attr(make([]byte, 0, 12), nfqAttrVerdictHdr, d))
 	if err != nil {
 		return fmt.Errorf("verdict of queue %d: %w", q.num, err)
 	}
