@@ -24,6 +24,6 @@ func newReaperCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&opts.RunID, "run", "", "the only run it may remove")
 	c.Flags().StringVar(&opts.Listen, "listen", "", "address to listen on (default :8080)")
 	c.Flags().DurationVar(&opts.First, "first", 0, "how long to wait for the first client (default 1m)")
-	c.Flags().DurationVar(&opts.Grace, "grace", 0, "how long to wait after the last client (default 3s)")
+	c.Flags().DurationVar(&opts.Grace, "grace", 0, "how long to wait after the last client (default 1s)")
 	return c
 }

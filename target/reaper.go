@@ -32,7 +32,7 @@ type ReapOptions struct {
 	RunID  string        // the only run that this reaper can remove; required
 	Listen string        // address, default ":8080"
 	First  time.Duration // how long it waits for its first client, default 1m
-	Grace  time.Duration // how long after its last client is gone, default 3s
+	Grace  time.Duration // how long after its last client is gone, default 1s
 }
 
 // Reap removes everything of one run once nobody is connected any more, and returns. It is the
@@ -84,7 +84,7 @@ func awaitAlone(ctx context.Context, listener net.Listener, opts ReapOptions) er
 		first = time.Minute
 	}
 	if grace == 0 {
-		grace = 3 * time.Second
+		grace = time.Second
 	}
 	changes := make(chan int)
 	done := make(chan struct{})
