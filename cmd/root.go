@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"squall/scenarios"
 )
 
 // streams are what every command reads and writes: results to Out, logs and progress to Err.
@@ -68,11 +70,6 @@ func silent(code int) error {
 	return errors.New("")
 }
 
-// signalError is the cause of a context that a signal cancelled.
-type signalError struct{ signal os.Signal }
-
-func (e signalError) Error() string { return e.signal.String() }
-
 // withSignals cancels the context on the first SIGINT or SIGTERM. Later ones are ignored, so that
 // an impatient second Ctrl-C cannot stop the clean-up; SIGKILL can, and `squall recover` mends it.
 func withSignals(parent context.Context) (context.Context, context.CancelFunc) {
@@ -82,7 +79,7 @@ func withSignals(parent context.Context) (context.Context, context.CancelFunc) {
 	go func() {
 		select {
 		case sig := <-signals:
-			cancel(signalError{sig})
+			cancel(scenarios.Interrupt{Signal: sig})
 		case <-ctx.Done():
 		}
 	}()
@@ -90,15 +87,6 @@ func withSignals(parent context.Context) (context.Context, context.CancelFunc) {
 		signal.Stop(signals)
 		cancel(context.Canceled)
 	}
-}
-
-// signalCode is 128 plus the number of the signal that cancelled ctx.
-func signalCode(ctx context.Context) int {
-	var cause signalError
-	if errors.As(context.Cause(ctx), &cause) && cause.signal == syscall.SIGTERM {
-		return 143
-	}
-	return 130
 }
 
 func newRootCommand(s *streams) *cobra.Command {
@@ -111,9 +99,10 @@ func newRootCommand(s *streams) *cobra.Command {
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
+	root.AddCommand(newRunCommand(s), newReportCommand(s), newRecoverCommand(s))
 	root.AddCommand(newAgentCommand(s))
 	root.AddCommand(newListCommand(s), newCheckCommand(s), newPlanCommand(s), newSchemaCommand(s))
-	root.AddCommand(newImagesCommand(s), newUpCommand(s), newDownCommand(s), newReaperCommand(s))
+	root.AddCommand(newImagesCommand(s), newUpCommand(s), newDownCommand(s), newReaperCommand(s), newDoctorCommand(s))
 	root.AddCommand(newEcotrackCommand(s))
 	return root
 }

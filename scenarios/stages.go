@@ -1,0 +1,174 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"squall/chaos"
+	"squall/loadgen"
+	"squall/reports"
+	"squall/reports/verdict"
+	"squall/target"
+)
+
+// up makes the images and starts the system.
+func (r *runner) up(ctx context.Context) error {
+	images, err := target.EnsureImages(ctx, target.ImageOptions{Binary: r.Binary, Progress: r.step})
+	if err != nil {
+		return fmt.Errorf("images: %w", err)
+	}
+	r.system, err = target.Up(ctx, r.Target, target.Options{
+		RunID: r.id, Images: images, Progress: r.step, Log: r.Log, Reap: !r.Keep,
+	})
+	if err != nil {
+		return fmt.Errorf("system up: %w", err)
+	}
+	for _, n := range r.system.Nodes() {
+		r.run.Nodes = append(r.run.Nodes,
+			reports.Node{Name: n.Name, Role: string(n.Role), Zone: n.Zone, Image: n.Image})
+	}
+	r.run.Environment.Images = r.system.Images()
+	return nil
+}
+
+// down removes everything of the run, also after a cancellation, unless the system is to be kept.
+func (r *runner) down(ctx context.Context) error {
+	if r.system == nil || r.Keep {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downWithin)
+	defer cancel()
+	if err := r.system.Down(ctx); err != nil {
+		return fmt.Errorf("system down: %w; `squall down` tries again", err)
+	}
+	return nil
+}
+
+// play drives the load and the faults side by side from one second zero.
+func (r *runner) play(ctx context.Context, journal *chaos.Journal) error {
+	start := time.Now().Add(leadIn)
+	r.run.StartedAt = start.UTC()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var faults sync.WaitGroup
+	faults.Go(func() {
+		r.run.Injections = chaos.Play(ctx, chaos.PlayOptions{
+			Start: start, Faults: r.Faults, System: r.system, Journal: journal, Run: r.id,
+			Seed: r.plan.Seed, Log: r.Log, Notify: r.event,
+		})
+	})
+	recording, err := loadgen.Run(ctx, r.plan.Schedule, loadgen.Options{
+		BaseURL: r.system.BaseURL(), Allowed: r.system.Prefixes(), Start: start,
+		Progress: r.tick, Log: r.Log, RunID: r.id,
+	})
+	if err != nil {
+		stop() // no load: the faults are undone at once and the run ends
+	}
+	faults.Wait()
+	r.run.Recording = recording
+	r.run.Duration = time.Since(start)
+	return err
+}
+
+// readLedger waits until the system has caught up and reads the whole ledger back from every
+// database node. What could not be read stays marked as incomplete: the audit is then inconclusive.
+func (r *runner) readLedger(ctx context.Context) {
+	began := time.Now()
+	converge, cancel := context.WithTimeout(ctx, convergeWithin)
+	converged := r.system.Converge(converge)
+	cancel()
+	r.step(target.Step{Name: "converge", Text: "primary, standbys and queue caught up", Done: true, Took: time.Since(began)})
+
+	primary, _, err := r.system.Primary(ctx)
+	if err != nil {
+		r.run.Ledger = []verdict.NodeLedger{{Node: "primary", Role: "primary", Error: err.Error()}}
+		return
+	}
+	for _, n := range r.system.Nodes() {
+		if n.Role != target.RoleDatabase && n.Role != target.RoleReplica {
+			continue
+		}
+		ledger := r.readNode(ctx, n, n.Name == primary.Name)
+		if converged != nil {
+			ledger.Complete, ledger.Error = false, "not caught up: "+converged.Error()
+		}
+		r.run.Ledger = append(r.run.Ledger, ledger)
+	}
+	r.step(target.Step{Name: "ledger", Text: "read back from every database node", Done: true, Took: time.Since(began)})
+}
+
+func (r *runner) readNode(ctx context.Context, n target.Node, isPrimary bool) verdict.NodeLedger {
+	ledger := verdict.NodeLedger{Node: n.Name, Role: "standby"}
+	switch {
+	case isPrimary:
+		ledger.Role = "primary"
+	case n.Role == target.RoleReplica:
+		ledger.Role = "replica"
+	}
+	ctx, cancel := context.WithTimeout(ctx, ledgerWithin)
+	defer cancel()
+	rows, err := r.system.ReadLedger(ctx, n)
+	if err != nil {
+		ledger.Error = err.Error()
+		return ledger
+	}
+	ledger.Rows = make([]verdict.LedgerRow, len(rows))
+	for i, row := range rows {
+		ledger.Rows[i] = verdict.LedgerRow(row)
+	}
+	ledger.Complete = true
+	return ledger
+}
+
+// begin fills in what is known before anything starts.
+func (r *runner) begin() {
+	now := time.Now().UTC()
+	r.id = fmt.Sprintf("%s-%s-%d", r.Scenario.Name, now.Format("20060102t150405"), r.plan.Seed)
+	r.run = reports.Run{
+		Scenario: r.Scenario.Name, Question: r.Question, ScenarioYAML: string(r.Source),
+		Seed: r.plan.Seed, StartedAt: now, Command: r.Command,
+		Objectives: r.Objectives, Planned: r.plan.Planned(),
+		Environment: reports.ThisEnvironment(r.Version),
+	}
+}
+
+// judge judges what was measured. An interrupted run is aborted, with the exit code of its signal.
+func (r *runner) judge(ctx context.Context) {
+	r.run.Judge()
+	if ctx.Err() != nil {
+		r.run.Verdict.Outcome = verdict.Aborted
+		r.run.Verdict.ExitCode = InterruptCode(ctx)
+	}
+}
+
+// makeFolder makes the result folder, <out>/<scenario>/<UTC time>-<seed>.
+func (r *runner) makeFolder() (string, error) {
+	name := fmt.Sprintf("%s-%d", r.run.StartedAt.Format("20060102T150405Z"), r.plan.Seed)
+	dir := filepath.Join(r.Out, r.Scenario.Name, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("result folder: %w", err)
+	}
+	return dir, nil
+}
+
+func (r *runner) step(s target.Step) {
+	if r.Progress != nil {
+		r.Progress.Step(s.Name+": "+s.Text, s.Done, s.Took)
+	}
+}
+
+func (r *runner) tick(t loadgen.Tick) {
+	if r.Progress != nil {
+		r.Progress.Tick(t)
+	}
+}
+
+func (r *runner) event(e chaos.Event) {
+	if r.Progress != nil {
+		r.Progress.Event(e)
+	}
+}
