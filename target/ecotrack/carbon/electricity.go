@@ -51,9 +51,10 @@ func Electricity(grid Factor, residual *Factor, quantity Decimal, unit string, i
 	if err != nil {
 		return Result{}, err
 	}
-	market, covered := useUp(claims, load)
+	uses := useUp(claims, load)
+	market, covered := totals(uses)
 	if len(claims) > 0 {
-		result.Covered = &covered
+		result.Covered, result.Uses = &covered, uses
 	}
 	if rest := load.Sub(covered); rest.Sign() > 0 {
 		uncovered, err := restOfLoad(grid, residual, rest, set, &result)
@@ -69,8 +70,16 @@ func Electricity(grid Factor, residual *Factor, quantity Decimal, unit string, i
 	return result, nil
 }
 
+// InstrumentUse is what an instrument covered of a load.
+type InstrumentUse struct {
+	Kind   string
+	KWh    Decimal
+	KgCO2e Decimal
+}
+
 // claim is an instrument in kWh.
 type claim struct {
+	kind string
 	rank int
 	kWh  Decimal
 	rate Decimal
@@ -90,21 +99,31 @@ func readClaims(instruments []Instrument) ([]claim, error) {
 		if err != nil {
 			return nil, &InstrumentError{Index: i, Reason: "unit", Err: err}
 		}
-		claims = append(claims, claim{rank: rank, kWh: kWh, rate: instrument.KgCO2ePerKWh})
+		claims = append(claims, claim{kind: instrument.Kind, rank: rank, kWh: kWh, rate: instrument.KgCO2ePerKWh})
 	}
 	slices.SortStableFunc(claims, func(a, b claim) int { return cmp.Compare(a.rank, b.rank) })
 	return claims, nil
 }
 
-// useUp covers the load with the claims in their order and returns their emissions and the kWh covered, at most load.
-func useUp(claims []claim, load Decimal) (emissions, covered Decimal) {
+// useUp covers the load with the claims in their order; together they cover at most the load.
+func useUp(claims []claim, load Decimal) []InstrumentUse {
+	uses := make([]InstrumentUse, 0, len(claims))
+	rest := load
 	for _, c := range claims {
 		used := c.kWh
-		if rest := load.Sub(covered); used.Cmp(rest) > 0 {
+		if used.Cmp(rest) > 0 {
 			used = rest
 		}
-		covered = covered.Add(used)
-		emissions = emissions.Add(used.Mul(c.rate))
+		rest = rest.Sub(used)
+		uses = append(uses, InstrumentUse{Kind: c.kind, KWh: used, KgCO2e: used.Mul(c.rate)})
+	}
+	return uses
+}
+
+func totals(uses []InstrumentUse) (emissions, covered Decimal) {
+	for _, use := range uses {
+		covered = covered.Add(use.KWh)
+		emissions = emissions.Add(use.KgCO2e)
 	}
 	return emissions, covered
 }

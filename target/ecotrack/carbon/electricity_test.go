@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"squall/target/ecotrack/carbon"
 )
 
@@ -88,6 +90,28 @@ func TestElectricity(t *testing.T) {
 				t.Errorf("Electricity: %s %v, want %s %v", got.Status, got.Flags, test.status, test.flags)
 			}
 		})
+	}
+}
+
+// TestElectricityUsesInstrumentsInOrder: certificates go before contracts and those before supplier tariffs, however they are
+// listed, and what exceeds the load is not used.
+func TestElectricityUsesInstrumentsInOrder(t *testing.T) {
+	given := []carbon.Instrument{
+		instrument(t, carbon.KindSupplier, "5", "MWh", "0.3"),
+		instrument(t, carbon.KindCertificate, "4", "MWh", "0.01"),
+		instrument(t, carbon.KindContract, "3", "MWh", "0.1"),
+	}
+	got, err := carbon.Electricity(grid(t), nil, dec(t, "10"), "MWh", given, carbon.AR5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []carbon.InstrumentUse{
+		{Kind: carbon.KindCertificate, KWh: dec(t, "4000"), KgCO2e: dec(t, "40")},
+		{Kind: carbon.KindContract, KWh: dec(t, "3000"), KgCO2e: dec(t, "300")},
+		{Kind: carbon.KindSupplier, KWh: dec(t, "3000"), KgCO2e: dec(t, "900")},
+	}
+	if diff := cmp.Diff(want, got.Uses); diff != "" {
+		t.Errorf("Electricity: uses (-want +got):\n%s", diff)
 	}
 }
 

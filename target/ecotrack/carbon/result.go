@@ -56,6 +56,8 @@ type Result struct {
 	Quantity Decimal  // in Unit
 	Unit     string   // of the factor; empty in a sum
 	Covered  *Decimal // kWh matched by instruments; nil when there were none
+
+	Uses []InstrumentUse // what each instrument covered, in the order of R9; empty in a sum
 }
 
 func (r *Result) flag(flag string) {

@@ -78,6 +78,34 @@ func TestSimulatePercentilesMatchClosedForm(t *testing.T) {
 	}
 }
 
+// TestSimulateSharesTheActivity: the quantity of burnt fuel scatters CH4 and N2O too. One run of 100,000 draws puts the 97.5th
+// percentile within 0.17 % (one standard error), sixteen within 0.04 %; without the activity it would be 0.3 % lower.
+func TestSimulateSharesTheActivity(t *testing.T) {
+	const runs = 16
+	var high float64
+	for seed := range uint64(runs) {
+		high += carbon.Simulate(simulated(0, 28000), "mobile_combustion", carbon.MaxDraws, seed).High / runs
+	}
+	want := 28000 * math.Exp(1.959964*math.Hypot(carbon.Sigma(carbon.ActivityGSD2), carbon.Sigma(1.5)))
+	if math.Abs(high/want-1) > 0.0015 {
+		t.Errorf("Simulate(28000, mobile_combustion): mean high of %d seeds = %v, want %v ± 0.15 %%", runs, high, want)
+	}
+}
+
+func TestSigma(t *testing.T) {
+	const gsd = 1.5
+	if got := carbon.Sigma(gsd * gsd); math.Abs(got-0.4054651081081644) > 1e-15 { // ln 1.5
+		t.Errorf("Sigma(1.5²) = %v, want ln 1.5", got)
+	}
+	if got := 100 * expected(carbon.Sigma(gsd*gsd)); math.Abs(got-108.5673983347048) > 1e-12 { // golden U-04
+		t.Errorf("mean of a lognormal of median 100 and GSD 1.5 = %v, want 108.567", got)
+	}
+	both := math.Exp(math.Hypot(carbon.Sigma(1.1*1.1), carbon.Sigma(gsd*gsd)))
+	if math.Abs(both-1.516669007029228) > 1e-14 { // golden U-03
+		t.Errorf("GSD of the product of GSD 1.1 and 1.5 = %v, want 1.51667", both)
+	}
+}
+
 func TestSimulateIsRepeatable(t *testing.T) {
 	result := simulated(53060, 54.5)
 	first := carbon.Simulate(result, "stationary_combustion", 10_000, 42)
