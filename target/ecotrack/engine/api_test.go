@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"squall/target/ecotrack/factors"
@@ -16,9 +17,12 @@ import (
 
 const anthracite = "epa24.stat.anthracite.mmbtu"
 
+// loaded loads the catalogue once; it never changes.
+var loaded = sync.OnceValues(factors.Load)
+
 func catalogue(t *testing.T) *factors.Catalogue {
 	t.Helper()
-	c, err := factors.Load()
+	c, err := loaded()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,8 +32,14 @@ func catalogue(t *testing.T) *factors.Catalogue {
 // serve returns an engine over m behind a real socket.
 func serve(t *testing.T, m *memory, o ServiceOptions) *httptest.Server {
 	t.Helper()
+	return serveWith(t, m, m, o)
+}
+
+// serveWith returns an engine over a store and a queue behind a real socket.
+func serveWith(t *testing.T, store Store, jobs Jobs, o ServiceOptions) *httptest.Server {
+	t.Helper()
 	s := NewService(o)
-	New(catalogue(t), m, m).Register(s)
+	New(catalogue(t), store, jobs).Register(s)
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	return server
