@@ -60,7 +60,11 @@ func New(run Run) *Record {
 // why is every reason for the outcome once, with what ended the run first.
 func (r *Record) why() []string {
 	var out []string
-	for _, reason := range append([]string{r.Error}, r.Reasons...) {
+	told := strings.Join(r.Reasons, "\n")
+	if r.Error != "" && !strings.Contains(told, r.Error) {
+		out = append(out, r.Error)
+	}
+	for _, reason := range r.Reasons {
 		if reason != "" && !slices.Contains(out, reason) {
 			out = append(out, reason)
 		}
@@ -147,9 +151,17 @@ func newObjectives(results []verdict.Result, asked []verdict.Objective) []Object
 	}
 	out := make([]Objective, 0, len(results))
 	for _, r := range results {
-		o := byText[r.Text]
+		o, found := byText[r.Text]
+		if !found { // one that the verdict adds to every run, "audit: phantom_writes == 0"
+			_, sentence, _ := strings.Cut(r.Text, ": ")
+			o, _ = verdict.ParseObjective(sentence) // the zero value where it is none of ours
+		}
+		value := significant(r.Value)
+		if r.Outcome == verdict.Inconclusive && r.Value == 0 {
+			value = nil // nothing was measured: a zero would read like a result
+		}
 		out = append(out, Objective{
-			Text: r.Text, Outcome: r.Outcome, Value: significant(r.Value), Unit: r.Unit,
+			Text: r.Text, Outcome: r.Outcome, Value: value, Unit: r.Unit,
 			Bound: roundTo(r.Bound, 1e6), Samples: r.Samples, Phase: r.Phase, Why: r.Why,
 			Metric: o.Metric, Of: o.Of, Op: o.Op,
 		})

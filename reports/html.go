@@ -60,9 +60,9 @@ func whole(n any) string {
 // page is what the template shows.
 type page struct {
 	*Record
-	Word       string // of the outcome, for the badge
-	Why        []string
-	Covers     string // how long one point of a line is
+	Word       string   // of the outcome, for the badge
+	Top, More  []string // reasons for the outcome: the first ones, and those that are folded
+	Covers     string   // how long one point of a line is
 	Tiles      []tile
 	Charts     []chart
 	Classes    []chart
@@ -75,8 +75,10 @@ type page struct {
 }
 
 func newPage(rec *Record) page {
+	why := rec.why()
+	top := min(len(why), 5)
 	return page{
-		Record: rec, Word: string(rec.Outcome), Why: rec.why(), Covers: plural(max(rec.Series.Step, 1), "second"), Tiles: newTiles(rec),
+		Record: rec, Word: string(rec.Outcome), Top: why[:top], More: why[top:], Covers: plural(max(rec.Series.Step, 1), "second"), Tiles: newTiles(rec),
 		Charts: []chart{phaseChart(rec), rateChart(rec), latencyChart(rec), errorChart(rec),
 			probeChart(rec)},
 		Classes: classCharts(rec), Objectives: newObjectiveViews(rec), Faults: newFaultViews(rec),

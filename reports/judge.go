@@ -2,10 +2,18 @@ package reports
 
 import "squall/reports/verdict"
 
-// Judge judges what the run measured and stores the verdict in it.
+// Judge judges what the run measured and stores the verdict in it. A run that something ended early
+// is never better than an Error: what was measured until then may be fine, but it is not the plan.
 func (r *Run) Judge() {
 	r.Verdict = verdict.Judge(verdict.Input{
 		Objectives: r.Objectives, Recording: r.Recording, Injections: r.Injections,
 		Ledger: r.Ledger, Planned: r.Planned,
 	})
+	if v := &r.Verdict; r.Error != "" {
+		switch v.Outcome {
+		case verdict.Met, verdict.Inconclusive, verdict.Invalid:
+			v.Outcome, v.ExitCode = verdict.Error, verdict.ExitError
+			v.Reasons = append([]string{"the run ended early: " + r.Error}, v.Reasons...)
+		}
+	}
 }

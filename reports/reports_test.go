@@ -144,6 +144,31 @@ func TestNewNeverPassesWithoutVerdict(t *testing.T) {
 	}
 }
 
+func TestJudgeNeverPassesARunThatEndedEarly(t *testing.T) {
+	run := fixtureRun(150)
+	run.Objectives, run.Error = nil, "load: connection refused"
+	run.Judge()
+	if run.Verdict.Outcome != verdict.Error || run.Verdict.ExitCode != 5 {
+		t.Errorf("Judge() = %s, exit %d, want error, exit 5", run.Verdict.Outcome, run.Verdict.ExitCode)
+	}
+	if n := strings.Count(strings.Join(New(run).why(), "|"), run.Error); n != 1 {
+		t.Errorf("why() tells the error %d times, want once: %q", n, New(run).why())
+	}
+}
+
+func TestUnmeasuredIsNotZero(t *testing.T) {
+	run := Run{Verdict: verdict.Verdict{Objectives: []verdict.Result{
+		{Text: "p99(c) <= 5ms", Outcome: verdict.Inconclusive, Bound: 5, Unit: "ms"},
+		{Text: "audit: lost_writes == 0", Outcome: verdict.Met}}}}
+	got := New(run).Objectives
+	if got[0].Value != nil || got[1].Value == nil {
+		t.Errorf("values = %v, %v, want none for the inconclusive one and 0 for the other", got[0].Value, got[1].Value)
+	}
+	if got[1].Metric != "lost_writes" || got[1].Op != "==" {
+		t.Errorf("metric, op = %q, %q, want lost_writes, ==", got[1].Metric, got[1].Op)
+	}
+}
+
 func TestNewMarksWhatNeverHappened(t *testing.T) {
 	run := Run{Injections: []chaos.Injection{{Fault: "f", Kind: "kill", Requested: time.Second, Error: "no such node"}}}
 	i := New(run).Injections[0]
@@ -185,8 +210,8 @@ func TestJUnitCountsWhatItShows(t *testing.T) {
 	invalid.Recording.Health = loadgen.Health{Reasons: []string{"send lag over 50 ms in 12 seconds"}}
 	broken := fixtureRun(10)
 	broken.Injections[1].Felt, broken.Injections[2].Undone = false, false
-	lost := fixtureRun(10)
-	lost.Verdict.Audit.Lost = 2
+	unread := fixtureRun(10)
+	unread.Verdict.Audit.Complete = false
 	for _, test := range []struct {
 		name string
 		run  Run
@@ -197,7 +222,7 @@ func TestJUnitCountsWhatItShows(t *testing.T) {
 		{"generator invalid", invalid, map[string]string{"generator and host trustworthy": "invalid"}},
 		{"fault neither felt nor undone", broken, map[string]string{
 			"slow-replication: was felt": "inconclusive", "primary-killed: was undone": "error"}},
-		{"lost writes", lost, map[string]string{"every acknowledged write exists exactly once": "missed"}},
+		{"ledger not read to its end", unread, map[string]string{"the ledger was read back and compared": "inconclusive"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var file junitFile

@@ -28,7 +28,8 @@ func (s scale) at(v float64) float64 {
 type tick struct {
 	Pos    float64
 	Label  string
-	Anchor string // of the label on the time axis: middle, or end where it would leave the drawing
+	LabelX float64 // on the time axis: where Anchor of the label stands
+	Anchor string  // middle, or end where the label would leave the drawing
 }
 
 // niceStep is the smallest of 1, 2, 5 times a power of ten that needs at most n steps for span.
@@ -119,11 +120,11 @@ func timeScale(end float64, from, to float64, n int) (scale, []tick) {
 	}
 	var ticks []tick
 	for t := 0.0; t <= end; t += step {
-		label := tick{s.at(t), clock(t, end), "middle"}
-		if label.Pos+textWidth(label.Label)/2 > to+gutterRight {
-			label.Pos, label.Anchor = to+gutterRight, "end"
+		at := tick{s.at(t), clock(t, end), s.at(t), "middle"}
+		if at.Pos+textWidth(at.Label)/2 > to+gutterRight {
+			at.LabelX, at.Anchor = to+gutterRight, "end"
 		}
-		ticks = append(ticks, label)
+		ticks = append(ticks, at)
 	}
 	return s, ticks
 }

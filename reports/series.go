@@ -72,8 +72,8 @@ func axisEnd(recording *loadgen.Recording, injections []chaos.Injection) time.Du
 }
 
 func newSeries(recording *loadgen.Recording, planned []verdict.PlannedSecond, end time.Duration) Series {
-	count := int(math.Ceil(end.Seconds()))
-	s := Series{End: end.Seconds(), Step: (count + maxPoints - 1) / maxPoints,
+	due := dueSeconds(recording.Seconds, planned)
+	s := Series{End: end.Seconds(), Step: max((due+maxPoints-1)/maxPoints, 1),
 		Every: recording.ProbeEvery.Seconds()}
 	for _, c := range recording.Classes {
 		s.Classes = append(s.Classes, c.Name)
@@ -85,7 +85,7 @@ func newSeries(recording *loadgen.Recording, planned []verdict.PlannedSecond, en
 		s.Rows = append(s.Rows, newRow(second))
 	}
 	s.classSeconds = recording.Seconds
-	if due := dueSeconds(recording.Seconds, planned); due > 0 {
+	if due > 0 {
 		s.Points = newPoints(recording.Seconds, planned, s.Classes, due, s.Step)
 	}
 	s.Probes = newProbeSeries(recording.Probes)

@@ -19,8 +19,12 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 	if rec.Question != "" {
 		fmt.Fprintf(&b, "  %s\n", printable(rec.Question))
 	}
-	for _, reason := range rec.why() {
+	why := rec.why()
+	for _, reason := range why[:min(len(why), 8)] {
 		fmt.Fprintf(&b, "  %s\n", printable(reason))
+	}
+	if len(why) > 8 {
+		fmt.Fprintf(&b, "  and %s more in result.json\n", plural(len(why)-8, "reason"))
 	}
 	fmt.Fprintf(&b, "\nload  %s planned, %s ok, %s failed, %s unsent (%s bad); p50 %s, p99 %s, max %s\n",
 		count(rec.Load.Planned), count(rec.Load.OK), count(rec.Load.Failed), count(rec.Load.Unsent),

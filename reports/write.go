@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports/verdict"
 )
@@ -76,7 +77,7 @@ func rawFiles(run Run) []file {
 		{"scenario.yaml", func(w io.Writer) error { _, err := io.WriteString(w, run.ScenarioYAML); return err }},
 		raw("run", storedRun{Schema, run.Recording != nil, run}),
 		raw("recording", recording),
-		raw("injections", list(run.Injections)),
+		raw("injections", storableInjections(run.Injections)),
 		raw("ledger", list(run.Ledger)),
 		raw("planned", list(run.Planned)),
 		raw("objectives", list(run.Objectives)),
@@ -101,16 +102,52 @@ func raw(name string, value any) file {
 	}}
 }
 
-// storable replaces what JSON cannot hold: infinity (an RTO that never ended) becomes the largest
-// number, which finite() knows again.
+// storable replaces what JSON cannot hold, so that one odd figure never costs the whole result
+// folder: infinity or NaN (an RTO that never ended) becomes the largest number, which finite() knows
+// again.
 func storable(v verdict.Verdict) verdict.Verdict {
 	v.Objectives = slices.Clone(v.Objectives)
-	for i, o := range v.Objectives {
-		if !finite(o.Value) {
-			v.Objectives[i].Value = math.MaxFloat64
+	for i := range v.Objectives {
+		o := &v.Objectives[i]
+		o.Value, o.Bound = storableNumber(o.Value), storableNumber(o.Bound)
+	}
+	v.Phases = slices.Clone(v.Phases)
+	for i := range v.Phases {
+		classes := make(map[string]verdict.ClassPhase, len(v.Phases[i].Classes))
+		for name, c := range v.Phases[i].Classes {
+			for _, figure := range []*float64{&c.Rate, &c.ErrorRatio, &c.P50, &c.P90, &c.P99, &c.P999, &c.Max} {
+				*figure = storableNumber(*figure)
+			}
+			classes[name] = c
+		}
+		v.Phases[i].Classes = classes
+	}
+	v.Failover = slices.Clone(v.Failover)
+	for i := range v.Failover {
+		f := &v.Failover[i]
+		for _, figure := range []**float64{&f.Detection, &f.RTOWrite, &f.RTORead, &f.Outage, &f.Resolution} {
+			if *figure != nil {
+				*figure = new(storableNumber(**figure))
+			}
 		}
 	}
 	return v
+}
+
+func storableInjections(in []chaos.Injection) []chaos.Injection {
+	out := list(slices.Clone(in))
+	for i := range out {
+		e := &out[i].Effect
+		e.Asked, e.Measured = finiteMap(e.Asked), finiteMap(e.Measured)
+	}
+	return out
+}
+
+func storableNumber(v float64) float64 {
+	if finite(v) {
+		return v
+	}
+	return math.MaxFloat64
 }
 
 func writeJSON(w io.Writer, value any) error {

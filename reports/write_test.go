@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -92,16 +93,70 @@ func TestWriteLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+func TestWriteSurvivesFiguresThatJSONCannotHold(t *testing.T) {
+	run := fixtureRun(5)
+	nan, infinite := math.NaN(), math.Inf(1)
+	run.Injections[0].Effect.Measured = map[string]float64{"delay_ms": infinite, "packets": 7}
+	run.Verdict.Objectives[0].Value = nan
+	run.Verdict.Phases[0].Classes["batch"] = verdict.ClassPhase{P99: nan, Rate: infinite}
+	run.Verdict.Failover[0].RTOWrite = &infinite
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := Write(dir, run); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := New(loaded)
+	if rec.Objectives[0].Value != nil || rec.Failover[0].RTOWrite != nil {
+		t.Errorf("value, rto = %v, %v after Load(), want none", rec.Objectives[0].Value, rec.Failover[0].RTOWrite)
+	}
+	if diff := cmp.Diff(map[string]float64{"packets": 7}, rec.Injections[0].Effect.Measured); diff != "" {
+		t.Errorf("measured effect after Load() (-want +got):\n%s", diff)
+	}
+}
+
 func TestWriteFailsWhole(t *testing.T) {
 	run := fixtureRun(5)
-	run.Injections[0].Effect.Measured = map[string]float64{"delay_ms": math.Inf(1)} // JSON cannot hold it
+	run.StartedAt = time.Date(20_000, 1, 1, 0, 0, 0, 0, time.UTC) // JSON cannot hold it
 	dir := filepath.Join(t.TempDir(), "run")
 	err := Write(dir, run)
-	if err == nil || !strings.Contains(err.Error(), "raw/injections.json.gz") {
+	if err == nil || !strings.Contains(err.Error(), "raw/run.json.gz") {
 		t.Errorf("Write() = %v, want an error that names the file", err)
 	}
 	if names := listDir(t, dir); len(names) != 0 {
 		t.Errorf("a failed Write() published %v, want nothing", names)
+	}
+}
+
+// TestLoadedRunIsJudgedTheSame judges with the real rules before Write and again after Load.
+func TestLoadedRunIsJudgedTheSame(t *testing.T) {
+	run := fixtureRun(150)
+	run.Objectives = nil
+	for _, text := range []string{"p99(calculate) <= 300ms before", "rto(write) <= 4s during primary-killed",
+		"lost_writes == 0", "throughput(calculate) >= 150000/h"} {
+		o, err := verdict.ParseObjective(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run.Objectives = append(run.Objectives, o)
+	}
+	run.Judge()
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := Write(dir, run); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded.Judge()
+	if diff := cmp.Diff(storable(run.Verdict), storable(loaded.Verdict), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("the loaded run is judged differently (-want +got):\n%s", diff)
+	}
+	if rec := New(loaded); len(rec.Objectives) < 4 || rec.Outcome != verdict.Missed {
+		t.Errorf("outcome %s of %d objectives, want missed of at least 4", rec.Outcome, len(rec.Objectives))
 	}
 }
 
