@@ -29,7 +29,8 @@ func newCheckCommand(s *streams) *cobra.Command {
 			return checkScenarios(s, opts)
 		},
 	}
-	c.Flags().StringArrayVar(&opts.set, "set", nil, "override a field, such as load.profile.for=30s (repeatable)")
+	c.Flags().StringArrayVar(&opts.set, "set", nil,
+		"override a field, such as load.profile.for=30s (repeatable)")
 	return c
 }
 

@@ -35,8 +35,10 @@ func newPlanCommand(s *streams) *cobra.Command {
 			return planScenario(s, opts)
 		},
 	}
-	c.Flags().Uint64Var(&opts.seed, "seed", 0, "repeat the plan of this seed (default: the scenario's, else 1)")
-	c.Flags().StringArrayVar(&opts.set, "set", nil, "override a field, such as load.profile.for=30s (repeatable)")
+	c.Flags().Uint64Var(&opts.seed, "seed", 0,
+		"repeat the plan of this seed (default: the scenario's, else 1)")
+	c.Flags().StringArrayVar(&opts.set, "set", nil,
+		"override a field, such as load.profile.for=30s (repeatable)")
 	c.Flags().BoolVar(&opts.asJSON, "json", false, "print JSON")
 	return c
 }

@@ -83,7 +83,8 @@ func (d *document) check(n *yaml.Node, t reflect.Type, path string) (usable bool
 func (d *document) checkList(n *yaml.Node, t reflect.Type, path string) {
 	for i, entry := range n.Content {
 		if !d.check(entry, t.Elem(), index(path, i)) {
-			n.Content[i] = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: entry.Line, Column: entry.Column}
+			n.Content[i] = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null",
+				Line: entry.Line, Column: entry.Column}
 		}
 	}
 }
@@ -106,9 +107,12 @@ func (d *document) checkStruct(n *yaml.Node, t reflect.Type, path string) {
 	})
 }
 
-// checkMapping checks every value of a mapping as the type that its key asks for; nil: not at all.
+// keyType says as what type the value of a mapping's key is read; nil: not at all.
+type keyType func(key *yaml.Node) reflect.Type
+
+// checkMapping checks every value of a mapping as the type that its key asks for.
 // Pairs that cannot be used are taken out.
-func (d *document) checkMapping(n *yaml.Node, path string, typeOf func(key *yaml.Node) reflect.Type) {
+func (d *document) checkMapping(n *yaml.Node, path string, typeOf keyType) {
 	kept := make([]*yaml.Node, 0, len(n.Content))
 	lines := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -124,7 +128,8 @@ func (d *document) checkMapping(n *yaml.Node, path string, typeOf func(key *yaml
 			continue
 		}
 		if line, doubled := lines[key.Value]; doubled {
-			d.addAt(n.Content[i], join(path, key.Value), "want each field once, got it again (first on line %d)", line)
+			d.addAt(n.Content[i], join(path, key.Value),
+				"want each field once, got it again (first on line %d)", line)
 			continue
 		}
 		lines[key.Value] = key.Line
@@ -136,7 +141,7 @@ func (d *document) checkMapping(n *yaml.Node, path string, typeOf func(key *yaml
 }
 
 // checkMerge checks what the merge key `<<` brings into a mapping.
-func (d *document) checkMerge(value *yaml.Node, path string, typeOf func(key *yaml.Node) reflect.Type) bool {
+func (d *document) checkMerge(value *yaml.Node, path string, typeOf keyType) bool {
 	for _, merged := range mergedMappings(value) {
 		merged = deref(merged)
 		if merged.Kind != yaml.MappingNode {

@@ -282,5 +282,6 @@ func (d *document) err() error {
 		return cmp.Or(cmp.Compare(a.Override, b.Override), cmp.Compare(a.Line, b.Line),
 			cmp.Compare(a.Column, b.Column))
 	})
-	return &InvalidError{Problems: d.problems}
+	// A node that an override copied along with its surroundings may have been looked at twice.
+	return &InvalidError{Problems: slices.Compact(d.problems)}
 }

@@ -242,6 +242,29 @@ func TestSimilar(t *testing.T) {
 	}
 }
 
+// TestOverrideReportsOnce breaks a value that an override copied along: one place, one report a field.
+func TestOverrideReportsOnce(t *testing.T) {
+	_, err := Load("engine-crash", WithSet([]string{"load.mix[0].weight=x", "load.mix[0].request=read", "seed=1"}))
+	const want = `engine-crash.yaml: --set load.mix[0].weight=x: load.mix[0].weight: want a number, got "x"`
+	if err == nil || err.Error() != want {
+		t.Errorf("Load =\n%v\nwant\n%s", err, want)
+	}
+}
+
+// FuzzOverride applies any setting: a mistake is an error that names it, never a panic.
+func FuzzOverride(f *testing.F) {
+	for _, setting := range []string{"seed=1", "faults[0].at=5s", "load.mix=[{class: read}]", "a[0][1].b=", "=x",
+		"target.nodes.engine.count=2", "load.profile=&a {b: *a}", "faults[0]=*x", "load=<<: 1", "faults[65535]=1"} {
+		f.Add(setting)
+	}
+	f.Fuzz(func(t *testing.T, setting string) {
+		_, err := Load("engine-crash", WithSet([]string{setting}))
+		if err != nil && !strings.Contains(err.Error(), "--set ") && !strings.Contains(err.Error(), ".yaml:") {
+			t.Errorf("Load(engine-crash, %q) = %v, want an error that says where", setting, err)
+		}
+	})
+}
+
 // FuzzLoad reads any bytes: a mistake is an error with a place, never a panic.
 func FuzzLoad(f *testing.F) {
 	for _, s := range List() {

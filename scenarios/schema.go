@@ -15,21 +15,22 @@ import (
 
 // schemaNode is a JSON Schema (draft 2020-12), as far as scenario files need it.
 type schemaNode struct {
-	Schema               string                 `json:"$schema,omitempty"`
-	ID                   string                 `json:"$id,omitempty"`
-	Title                string                 `json:"title,omitempty"`
-	Description          string                 `json:"description,omitempty"`
-	Type                 string                 `json:"type,omitempty"`
-	Format               string                 `json:"format,omitempty"`
-	Enum                 []string               `json:"enum,omitempty"`
-	Pattern              string                 `json:"pattern,omitempty"`
-	Minimum              *float64               `json:"minimum,omitempty"`
-	Examples             []string               `json:"examples,omitempty"`
-	Required             []string               `json:"required,omitempty"`
-	Properties           map[string]*schemaNode `json:"properties,omitempty"`
-	PropertyNames        *schemaNode            `json:"propertyNames,omitempty"`
-	AdditionalProperties any                    `json:"additionalProperties,omitempty"` // false, or a *schemaNode
-	Items                *schemaNode            `json:"items,omitempty"`
+	Schema        string                 `json:"$schema,omitempty"`
+	ID            string                 `json:"$id,omitempty"`
+	Title         string                 `json:"title,omitempty"`
+	Description   string                 `json:"description,omitempty"`
+	Type          string                 `json:"type,omitempty"`
+	Format        string                 `json:"format,omitempty"`
+	Enum          []string               `json:"enum,omitempty"`
+	Pattern       string                 `json:"pattern,omitempty"`
+	Minimum       *float64               `json:"minimum,omitempty"`
+	Examples      []string               `json:"examples,omitempty"`
+	Required      []string               `json:"required,omitempty"`
+	Properties    map[string]*schemaNode `json:"properties,omitempty"`
+	PropertyNames *schemaNode            `json:"propertyNames,omitempty"`
+	// AdditionalProperties is false or a *schemaNode.
+	AdditionalProperties any         `json:"additionalProperties,omitempty"`
+	Items                *schemaNode `json:"items,omitempty"`
 }
 
 // Schema returns a JSON Schema (draft 2020-12) of scenario files, so that editors complete and
