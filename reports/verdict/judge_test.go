@@ -87,6 +87,10 @@ func TestJudge(t *testing.T) {
 		{"no objectives", func(r *run) { r.Objectives = nil }, Inconclusive, 4, "no objectives"},
 		{"an unknown metric", func(r *run) { r.Objectives = append(r.Objectives, Objective{Text: "p42", Metric: "p42"}) }, Inconclusive, 4, "unknown metric"},
 		{"interrupted", func(r *run) { r.Recording.Aborted, r.Recording.AbortedAt = true, time.Minute }, Aborted, 130, "interrupted"},
+		{"interrupted after a miss", func(r *run) {
+			r.Recording.Aborted, r.Recording.AbortedAt = true, time.Minute
+			r.seconds("calculate", 0, 10, answers(100, time.Second))
+		}, Aborted, 130, "interrupted"},
 		{"interrupted with a fault left behind", func(r *run) { r.Recording.Aborted, r.Injections[0].Undone = true, false }, Error, 5, "not verified undone"},
 		{"nothing recorded", func(r *run) { r.Recording = nil }, Error, 5, "nothing was recorded"},
 		{"a recording of nothing", func(r *run) { r.Recording, r.Ledger = &loadgen.Recording{}, nil }, Invalid, 3, "no reason was recorded"},
@@ -175,7 +179,7 @@ func TestWorstWins(t *testing.T) {
 		func(r *run) { r.Recording.Health.ProbeGapMax = 2 * time.Second },
 	}
 	random := rand.New(rand.NewPCG(5, 6))
-	for range 200 {
+	for range 50 {
 		r := failoverRun(t)
 		worst := 0
 		for _, n := range random.Perm(len(damages))[:random.IntN(len(damages))] {

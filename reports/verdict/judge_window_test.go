@@ -62,6 +62,7 @@ func TestWindowObjectives(t *testing.T) {
 		{"max above on purpose", "max(c) >= 300ms", newRun(10).seconds("c", 0, 10, mixed(9, 1)), Met, 500, ""},
 		{"mean kept", "mean(c) <= 200ms", newRun(10).seconds("c", 0, 10, mixed(9, 1)), Met, 140, ""},
 		{"mean exceeded", "mean(c) <= 120ms", newRun(10).seconds("c", 0, 10, mixed(9, 1)), Missed, 140, ""},
+		{"mean with 1 % failures", "mean(c) <= 120ms", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{ms: 99}, rejected: 1}), Met, 1, ""},
 		{"mean hides failures", "mean(c) <= 120ms", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{ms: 9}, rejected: 1}), Inconclusive, 1, "hides"},
 
 		{"rate kept", "throughput(c) >= 200/s", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{ms: 20}, units: 200}), Met, 200, "2000 units of work"},
@@ -130,6 +131,18 @@ func TestUnsentNeverHelps(t *testing.T) {
 				t.Fatalf("%d slow, %d unsent: %s, better than with one unsent less", slow, unsent, got.Outcome)
 			}
 			previous = rank[got.Outcome]
+		}
+	}
+}
+
+// TestEvidenceOfUnanswered holds that failures are blamed for a percentile only where they reach it.
+func TestEvidenceOfUnanswered(t *testing.T) {
+	for unsent, want := range map[uint64]bool{10: false, 11: true} {
+		s := answers(1000-int(unsent), 100*ms)
+		s.unsent = unsent
+		got := Judge(newRun(1).seconds("c", 0, 1, s).objectives(t, "p99(c) <= 300ms").Input).Objectives[0]
+		if blamed := strings.Contains(got.Why, "without an answer"); blamed != want {
+			t.Errorf("%d of 1000 unsent: %q, want them blamed: %v", unsent, got.Why, want)
 		}
 	}
 }
