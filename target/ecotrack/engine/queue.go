@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Names in the queue, shared by engines and workers.
 const (
+	// StreamName and importSubject are the names in the queue, with QueueOptions.Prefix before them.
 	StreamName    = "ECOTRACK_JOBS"
 	importSubject = "jobs.import."
 	// duplicateWindow is how long the queue itself recognises a job that is published again.
@@ -50,6 +50,8 @@ type Queue struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	replicas int
+	name     string // of the stream
+	subject  string // of an import, up to its job
 
 	mu     sync.Mutex
 	stream jetstream.Stream // nil until it was found or created
@@ -58,6 +60,7 @@ type Queue struct {
 // QueueOptions tunes a Queue. The zero value is usable.
 type QueueOptions struct {
 	Name     string // of this client, for the server's monitoring
+	Prefix   string // of all names in the queue, for tests that share a server; default none
 	Replicas int    // copies of the stream when it has to be created; default 1
 	Log      *slog.Logger
 }
@@ -87,7 +90,8 @@ func OpenQueue(urls string, o QueueOptions) (*Queue, error) {
 		nc.Close()
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	return &Queue{nc: nc, js: js, replicas: max(1, o.Replicas)}, nil
+	return &Queue{nc: nc, js: js, replicas: max(1, o.Replicas),
+		name: o.Prefix + StreamName, subject: o.Prefix + importSubject}, nil
 }
 
 // Close closes the connection.
@@ -109,11 +113,11 @@ func (q *Queue) Stream(ctx context.Context) (jetstream.Stream, error) {
 	if known != nil {
 		return known, nil
 	}
-	stream, err := q.js.Stream(ctx, StreamName)
+	stream, err := q.js.Stream(ctx, q.name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = q.js.CreateStream(ctx, jetstream.StreamConfig{
-			Name:       StreamName,
-			Subjects:   []string{importSubject + "*"},
+			Name:       q.name,
+			Subjects:   []string{q.subject + "*"},
 			Retention:  jetstream.WorkQueuePolicy,
 			Storage:    jetstream.FileStorage,
 			Discard:    jetstream.DiscardNew, // a full queue refuses; it never forgets a job
@@ -122,7 +126,7 @@ func (q *Queue) Stream(ctx context.Context) (jetstream.Stream, error) {
 			Duplicates: duplicateWindow,
 		})
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node was first
-			stream, err = q.js.Stream(ctx, StreamName)
+			stream, err = q.js.Stream(ctx, q.name)
 		}
 	}
 	if err != nil {
@@ -168,8 +172,8 @@ func (q *Queue) publishOnce(ctx context.Context, job string, payload []byte) (bo
 	if _, err := q.Stream(ctx); err != nil {
 		return false, err
 	}
-	ack, err := q.js.Publish(ctx, importSubject+job, payload, jetstream.WithMsgID(job),
-		jetstream.WithExpectStream(StreamName))
+	ack, err := q.js.Publish(ctx, q.subject+job, payload, jetstream.WithMsgID(job),
+		jetstream.WithExpectStream(q.name))
 	if err != nil {
 		if errors.Is(err, jetstream.ErrNoStreamResponse) {
 			q.Forget() // the stream may be gone; it is looked up, or created, again
@@ -195,7 +199,7 @@ func (q *Queue) Waiting(ctx context.Context, job string) (found ImportJob, ok bo
 	if err != nil {
 		return ImportJob{}, false, err
 	}
-	msg, err := stream.GetLastMsgForSubject(ctx, importSubject+job)
+	msg, err := stream.GetLastMsgForSubject(ctx, q.subject+job)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return ImportJob{}, false, nil
 	}
