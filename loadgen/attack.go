@@ -67,6 +67,11 @@ func Run(ctx context.Context, sched *Schedule, opts Options) (*Recording, error)
 	if err != nil {
 		return nil, err
 	}
+	return l.run(ctx, opts.Progress)
+}
+
+// run carries out a load that is ready.
+func (l *load) run(ctx context.Context, progress func(Tick)) (*Recording, error) {
 	// A failure inside a class ends the run; a cancelled parent only aborts it.
 	running, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -79,8 +84,8 @@ func Run(ctx context.Context, sched *Schedule, opts Options) (*Recording, error)
 	watching, stopWatching := context.WithCancel(running)
 	defer stopWatching()
 	background.Go(func() { l.monitor.run(watching, l.start) })
-	if opts.Progress != nil {
-		background.Go(func() { l.report(watching, opts.Progress) })
+	if progress != nil {
+		background.Go(func() { l.report(watching, progress) })
 	}
 	for _, c := range l.classes {
 		classes.Go(func() {
@@ -90,7 +95,7 @@ func Run(ctx context.Context, sched *Schedule, opts Options) (*Recording, error)
 		})
 	}
 	classes.Wait()
-	waitFor(running, l.start.Add(sched.Duration())) // the prober covers the whole window
+	waitFor(running, l.start.Add(l.sched.Duration())) // the prober covers the whole window
 	aborted := ctx.Err() != nil
 	stopProbing()
 	stopWatching()

@@ -99,9 +99,9 @@ func (m *monitor) processCPU() time.Duration {
 // parseStat reads utime and stime, fields 14 and 15 of /proc/self/stat (proc(5)), in ticks of
 // USER_HZ, which is 100 on every Linux architecture that Go runs on.
 func parseStat(stat string) (time.Duration, error) {
-	_, rest, found := strings.Cut(stat[strings.LastIndexByte(stat, '(')+1:], ") ") // the name may hold spaces
-	fields := strings.Fields(rest)
-	if !found || len(fields) < 13 {
+	name := strings.LastIndexByte(stat, ')') // the name may itself hold spaces and brackets
+	fields := strings.Fields(stat[name+1:])
+	if name < 0 || len(fields) < 13 {
 		return 0, fmt.Errorf("process status: want at least 15 fields, got %q", stat)
 	}
 	user, err1 := strconv.ParseInt(fields[11], 10, 64)

@@ -25,7 +25,8 @@ const maxClasses = 256
 const probeClass = "probe"
 
 // Schedule is everything that will be sent, from the load block and the seed: the same two give
-// the same due times, ids and bodies, byte for byte, on any machine. It is read-only and safe for
+// the same due times, ids and bodies, byte for byte (another processor architecture may round a due
+// time by a nanosecond). It is read-only and safe for
 // concurrent use.
 type Schedule struct {
 	spec    Spec
