@@ -75,18 +75,29 @@ func TestImports(t *testing.T) {
 // TestImportsTurnsRed proves the checker on a module that breaks every rule once.
 func TestImportsTurnsRed(t *testing.T) {
 	dir := t.TempDir()
+	// Each file is a package comment, a package clause and one import.
+	source := func(comment, name, imports string) string {
+		if comment != "" {
+			comment = "// " + comment + "\n"
+		}
+		if imports != "" {
+			imports = "\nimport _ \"" + imports + "\"\n"
+		}
+		return comment + "package " + name + "\n" + imports
+	}
+	const ours = "squall/target/ecotrack/"
 	for name, text := range map[string]string{
 		"go.mod":                           "module squall\n\ngo 1.26\n",
-		"main.go":                          "// Command squall is made up.\npackage main\n\nimport _ \"squall/loadgen\"\n\nfunc main() {}\n",
-		"loadgen/a.go":                     "// Package loadgen is made up.\npackage loadgen\n\nimport _ \"squall/target\"\n",
-		"target/a.go":                      "package target\n\nimport _ \"github.com/tsenart/vegeta/v12/lib\"\n",
-		"target/ecotrack/carbon/a.go":      "// Package carbon is made up.\npackage carbon\n\nimport _ \"squall/target/ecotrack/ledger\"\n",
-		"target/ecotrack/ledger/a.go":      "// Package ledger is made up.\npackage ledger\n",
-		"target/ecotrack/ledger/b.go":      "// Package ledger says so twice.\npackage ledger\n",
-		"target/ecotrack/engine/a.go":      "// Package engine is made up.\npackage engine\n\nimport _ \"squall/loadgen\"\n",
-		"reports/helpers/a.go":             "// Package helpers is made up.\npackage helpers\n",
-		"target/ecotrack/reporting/ok.go":  "// Package reporting is made up.\npackage reporting\n\nimport _ \"squall/target/ecotrack/ledger\"\n",
-		"target/ecotrack/testdata/skip.go": "package skip\n\nimport _ \"squall/loadgen\"\n",
+		"main.go":                          source("Command squall.", "main", "squall/loadgen"),
+		"loadgen/a.go":                     source("Package loadgen.", "loadgen", "squall/target"),
+		"target/a.go":                      source("", "target", "github.com/tsenart/vegeta/v12/lib"),
+		"target/ecotrack/carbon/a.go":      source("Package carbon.", "carbon", ours+"ledger"),
+		"target/ecotrack/ledger/a.go":      source("Package ledger.", "ledger", ""),
+		"target/ecotrack/ledger/b.go":      source("Package ledger, again.", "ledger", ""),
+		"target/ecotrack/engine/a.go":      source("Package engine.", "engine", "squall/loadgen"),
+		"reports/helpers/a.go":             source("Package helpers.", "helpers", ""),
+		"target/ecotrack/reporting/ok.go":  source("Package reporting.", "reporting", ours+"ledger"),
+		"target/ecotrack/testdata/skip.go": source("", "skip", "squall/loadgen"),
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

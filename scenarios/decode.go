@@ -224,10 +224,10 @@ func wanted(t reflect.Type) string {
 	if text := formOf(t).words; text != "" {
 		return text
 	}
-	switch kindOf(t) {
-	case yaml.SequenceNode:
+	switch kind := kindOf(t); {
+	case kind == yaml.SequenceNode:
 		return "a list"
-	case yaml.MappingNode:
+	case kind == yaml.MappingNode:
 		return "a mapping of fields"
 	}
 	switch t.Kind() {
@@ -239,8 +239,9 @@ func wanted(t reflect.Type) string {
 		return "a number"
 	case reflect.Bool:
 		return "true or false"
+	default:
+		return "text"
 	}
-	return "text"
 }
 
 // shown prints a node the way messages quote it.
@@ -250,6 +251,7 @@ func shown(n *yaml.Node) string {
 		return "a list"
 	case yaml.MappingNode:
 		return "a mapping"
+	default:
+		return quoted(n.Value)
 	}
-	return quoted(n.Value)
 }

@@ -1,6 +1,10 @@
 package scenarios
 
-import "squall/chaos"
+import (
+	"maps"
+
+	"squall/chaos"
+)
 
 // field is what the schema says about one field of a scenario file.
 type field struct {
@@ -25,9 +29,7 @@ func fieldTable() map[string]field {
 			"at peak, during <fault>, after, throughout."},
 	}
 	for _, more := range []map[string]field{targetFields(), loadFields(), faultFields()} {
-		for path, f := range more {
-			table[path] = f
-		}
+		maps.Copy(table, more)
 	}
 	return table
 }

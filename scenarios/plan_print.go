@@ -136,7 +136,7 @@ func (p Plan) printClasses(b *strings.Builder) {
 		fmt.Fprintf(t, "%s\t%.1f%%\t%s\t%.1f/s\t%s/h\t\n", c.Name, 100*c.Share,
 			thousands(c.Expected), c.Peak, thousands(3600*c.Peak))
 	}
-	t.Flush() // a strings.Builder never fails
+	_ = t.Flush() // a strings.Builder never fails
 }
 
 func (p Plan) printPhases(b *strings.Builder) {
@@ -147,7 +147,7 @@ func (p Plan) printPhases(b *strings.Builder) {
 		fmt.Fprintf(t, "%s\t%ds\t%ds\t%d\t%.1f/s\t%s/h\t\n", f.Name, f.Start, f.End, f.Seconds, f.Rate,
 			thousands(3600*f.Rate))
 	}
-	t.Flush() // a strings.Builder never fails
+	_ = t.Flush() // a strings.Builder never fails
 }
 
 // printObjectives sets beside each objective how many requests there will be to judge it by.
@@ -186,7 +186,7 @@ func (p Plan) printNodes(b *strings.Builder) {
 		}
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t\n", n.Role, n.Count, cores, memory)
 	}
-	t.Flush() // a strings.Builder never fails
+	_ = t.Flush() // a strings.Builder never fails
 }
 
 // sizeInWords prints a size in the largest binary unit that fits it exactly to a tenth.

@@ -230,7 +230,16 @@ func (d *document) at(path string) *yaml.Node {
 
 // child returns the value of a mapping's key, own or merged, or a list's entry; nil: there is none.
 func child(n *yaml.Node, step pathStep) *yaml.Node {
+	return childIn(n, step, map[*yaml.Node]bool{})
+}
+
+// childIn looks at no mapping twice: merges of merges of merges would else take for ever.
+func childIn(n *yaml.Node, step pathStep, seen map[*yaml.Node]bool) *yaml.Node {
 	n = deref(n)
+	if seen[n] {
+		return nil
+	}
+	seen[n] = true
 	switch {
 	case step.isIndex && n.Kind == yaml.SequenceNode && step.index < len(n.Content):
 		return n.Content[step.index]
@@ -247,7 +256,7 @@ func child(n *yaml.Node, step pathStep) *yaml.Node {
 			continue
 		}
 		for _, merged := range mergedMappings(n.Content[i+1]) {
-			if found := child(merged, step); found != nil {
+			if found := childIn(merged, step, seen); found != nil {
 				return found
 			}
 		}

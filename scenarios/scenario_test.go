@@ -3,6 +3,7 @@ package scenarios
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -303,4 +304,27 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestManyAliases reads files whose aliases multiply: they are refused or read, but in no time.
+func TestManyAliases(t *testing.T) {
+	laughs := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	merges := "m0: &m0 {seed: x}\n"
+	for i := range 30 {
+		laughs += fmt.Sprintf("a%d: &a%d [*a%d, *a%d, *a%d, *a%d]\n", i+1, i+1, i, i, i, i)
+		merges += fmt.Sprintf("m%d: &m%d {<<: [*m%d, *m%d]}\n", i+1, i+1, i, i)
+	}
+	for name, text := range map[string]string{
+		"lists":         laughs + "faults: *a30\n",
+		"merges":        merges + "<<: *m30\n",
+		"unused":        laughs + "name: x\n",
+		"a merged list": "name: x\nfaults: &f [{<<: {name: a}}]\nload: {mix: [<<: *f]}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse("many.yaml", []byte(text), Overrides{"load.timeout=3s"})
+			if _, ok := errors.AsType[*InvalidError](err); !ok {
+				t.Errorf("Parse = %v, want an *InvalidError", err)
+			}
+		})
+	}
 }

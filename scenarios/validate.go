@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +27,7 @@ func below(d *document, block string) func(path, format string, args ...any) {
 }
 
 func (s *Scenario) checkName(d *document) {
-	base := path.Base(strings.ReplaceAll(d.file, `\`, "/"))
+	base := d.file[strings.LastIndexAny(d.file, `/\`)+1:]
 	want := strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml")
 	if s.Name != want {
 		d.bad("name", "want the base name of the file, %s, got %q", want, s.Name)
