@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"strconv"
 
 	"squall/target/ecotrack/carbon"
 	"squall/target/ecotrack/engine"
@@ -71,10 +70,12 @@ func (r *Reporting) inventory(w http.ResponseWriter, req *http.Request) error {
 	return nil
 }
 
-// coverage returns complete/count with four decimals (rule R29), "0" for an empty period.
+// coverage returns complete/count with four decimals (rule R29), "0" for an empty period. It is cut
+// off, not rounded: 1.0000 means every single one.
 func coverage(complete, count int64) string {
 	if count == 0 {
 		return "0"
 	}
-	return strconv.FormatFloat(float64(complete)/float64(count), 'f', 4, 64)
+	share := complete * 10_000 / count
+	return fmt.Sprintf("%d.%04d", share/10_000, share%10_000)
 }
