@@ -7,29 +7,34 @@ import (
 	"strings"
 )
 
-// Bounds of ParseDecimal. They let every published factor (at most 16 digits) and every meter reading through, and keep
-// the cost of one number under a microsecond whatever a client sends.
+// Bounds of ParseDecimal. They let every published factor (at most 16 digits) and every meter
+// reading through, and keep the cost of one number under a microsecond whatever a client sends.
 const (
 	maxDecimalDigits   = 40
 	maxDecimalExponent = 30
 	shownDecimals      = 12
 )
 
-// Decimal is an exact rational number: sums, products and unit conversions lose nothing, and String rounds once. The zero
-// value is 0 and ready to use. A Decimal is immutable and may be shared between goroutines.
+// Decimal is an exact rational number: sums, products and unit conversions lose nothing, and String
+// rounds once. The zero value is 0 and ready to use. A Decimal is immutable and may be shared
+// between goroutines.
 type Decimal struct {
 	rat *big.Rat // nil means 0; never changed once set
 }
 
-// ParseDecimal reads a plain decimal such as "12.5", "-0.003" or "1.5e-7". It returns a *DecimalError for anything else: the
-// empty string, NaN, Inf, a fraction, more than 40 digits, an exponent beyond ±30, or a point without digits on both sides.
+// ParseDecimal reads a plain decimal such as "12.5", "-0.003" or "1.5e-7". It returns a
+// *DecimalError for anything else: the empty string, NaN, Inf, a fraction, more than 40 digits, an
+// exponent beyond ±30, or a point without digits on both sides.
 func ParseDecimal(text string) (Decimal, error) {
 	mantissa, exponentText, hasExponent := strings.Cut(strings.ToLower(shorten(text)), "e")
 	exponent := 0
 	if hasExponent {
 		var ok bool
 		if exponent, ok = parseExponent(exponentText); !ok {
-			return Decimal{}, &DecimalError{Text: shorten(text), Reason: "exponent must be a whole number within ±30"}
+			return Decimal{}, &DecimalError{
+				Text:   shorten(text),
+				Reason: "exponent must be a whole number within ±30",
+			}
 		}
 	}
 	negative := strings.HasPrefix(mantissa, "-")
@@ -53,8 +58,9 @@ func ParseDecimal(text string) (Decimal, error) {
 // Whole returns the exact Decimal of an integer.
 func Whole(n int64) Decimal { return Decimal{rat: new(big.Rat).SetInt64(n)} }
 
-// shorten cuts what cannot be a number within the bounds, so that an error never carries a megabyte of input. Every longer
-// text is invalid anyway, and stays so when cut: 40 digits, two signs, a point, an e and two digits make 46 bytes.
+// shorten cuts what cannot be a number within the bounds, so that an error never carries a megabyte
+// of input. Every longer text is invalid anyway, and stays so when cut: 40 digits, two signs, a
+// point, an e and two digits make 46 bytes.
 func shorten(text string) string {
 	const longest = 64
 	if len(text) <= longest {
@@ -123,7 +129,8 @@ func (d Decimal) Quo(other Decimal) (quotient Decimal, ok bool) {
 // Sign returns -1, 0 or +1 for a negative, zero or positive number.
 func (d Decimal) Sign() int { return d.value().Sign() }
 
-// Cmp returns -1, 0 or +1 as d is smaller than, equal to or greater than other; the comparison is exact.
+// Cmp returns -1, 0 or +1 as d is smaller than, equal to or greater than other; the comparison is
+// exact.
 func (d Decimal) Cmp(other Decimal) int { return d.value().Cmp(other.value()) }
 
 // Equal reports whether both are the same number; go-cmp uses it.
@@ -135,7 +142,8 @@ func (d Decimal) Float64() float64 {
 	return nearest
 }
 
-// String returns the number rounded once, half to even, at 12 decimals, without exponent or trailing zeros; "0" for zero.
+// String returns the number rounded once, half to even, at 12 decimals, without exponent or
+// trailing zeros; "0" for zero.
 func (d Decimal) String() string {
 	value := d.value()
 	power := new(big.Int).Exp(big.NewInt(10), big.NewInt(shownDecimals), nil)
@@ -158,7 +166,8 @@ func (d Decimal) String() string {
 	if missing := shownDecimals + 1 - len(text); missing > 0 {
 		text = strings.Repeat("0", missing) + text
 	}
-	whole, fraction := text[:len(text)-shownDecimals], strings.TrimRight(text[len(text)-shownDecimals:], "0")
+	point := len(text) - shownDecimals
+	whole, fraction := text[:point], strings.TrimRight(text[point:], "0")
 	if fraction != "" {
 		whole += "." + fraction
 	}
@@ -168,10 +177,12 @@ func (d Decimal) String() string {
 	return whole
 }
 
-// MarshalJSON writes String as a JSON string: a JSON number would pass through a float64 in most clients.
+// MarshalJSON writes String as a JSON string: a JSON number would pass through a float64 in most
+// clients.
 func (d Decimal) MarshalJSON() ([]byte, error) { return []byte(`"` + d.String() + `"`), nil }
 
-// UnmarshalJSON reads a JSON string as ParseDecimal does; a JSON number, null or anything else is a *DecimalError.
+// UnmarshalJSON reads a JSON string as ParseDecimal does; a JSON number, null or anything else is a
+// *DecimalError.
 func (d *Decimal) UnmarshalJSON(data []byte) error {
 	var text string
 	if len(data) == 0 || data[0] != '"' || json.Unmarshal(data, &text) != nil {

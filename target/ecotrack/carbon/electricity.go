@@ -22,18 +22,19 @@ type Instrument struct {
 	Technology   string // optional, such as "wind" or "gas"; an emitting one must not claim zero
 }
 
-// Electricity calculates both figures of scope 2. The location-based one is the load times the grid factor and depends on
-// nothing else (R8). The market-based one covers the load with the instruments, certificates before contracts before
-// supplier tariffs, and the rest with the residual mix; a nil residual falls back to the grid factor with FlagNoResidual
-// (R9).
+// Electricity calculates both figures of scope 2. The location-based one is the load times the grid
+// factor and depends on nothing else (R8). The market-based one covers the load with the
+// instruments, certificates before contracts before supplier tariffs, and the rest with the
+// residual mix; a nil residual falls back to the grid factor with FlagNoResidual (R9).
 //
-// Instruments that exceed the load, and an emitting technology that claims zero, hold the market figure: Market is nil,
-// MarketHeld true and the status review_required, while the location figure stands.
+// Instruments that exceed the load, and an emitting technology that claims zero, hold the market
+// figure: Market is nil, MarketHeld true and the status review_required, while the location figure
+// stands.
 //
-// It fails as Calculate does, and with an *InstrumentError for an unknown kind, a negative figure or a unit that is not
-// energy.
-func Electricity(grid Factor, residual *Factor, quantity Decimal, unit string, instruments []Instrument,
-	set GWPSet,
+// It fails as Calculate does, and with an *InstrumentError for an unknown kind, a negative figure
+// or a unit that is not energy.
+func Electricity(grid Factor, residual *Factor, quantity Decimal, unit string,
+	instruments []Instrument, set GWPSet,
 ) (Result, error) {
 	load, err := Convert(quantity, unit, "kWh")
 	if err != nil {
@@ -90,7 +91,10 @@ func readClaims(instruments []Instrument) ([]claim, error) {
 	for i, instrument := range instruments {
 		rank := slices.Index([]string{KindCertificate, KindContract, KindSupplier}, instrument.Kind)
 		if rank < 0 {
-			return nil, &InstrumentError{Index: i, Reason: "kind must be certificate, contract or supplier"}
+			return nil, &InstrumentError{
+				Index:  i,
+				Reason: "kind must be certificate, contract or supplier",
+			}
 		}
 		if instrument.Quantity.Sign() < 0 || instrument.KgCO2ePerKWh.Sign() < 0 {
 			return nil, &InstrumentError{Index: i, Reason: "quantity and rate must not be negative"}
@@ -99,7 +103,8 @@ func readClaims(instruments []Instrument) ([]claim, error) {
 		if err != nil {
 			return nil, &InstrumentError{Index: i, Reason: "unit", Err: err}
 		}
-		claims = append(claims, claim{kind: instrument.Kind, rank: rank, kWh: kWh, rate: instrument.KgCO2ePerKWh})
+		claims = append(claims,
+			claim{kind: instrument.Kind, rank: rank, kWh: kWh, rate: instrument.KgCO2ePerKWh})
 	}
 	slices.SortStableFunc(claims, func(a, b claim) int { return cmp.Compare(a.rank, b.rank) })
 	return claims, nil
@@ -128,8 +133,10 @@ func totals(uses []InstrumentUse) (emissions, covered Decimal) {
 	return emissions, covered
 }
 
-// restOfLoad returns the market emissions of the kWh that no instrument covers, and passes its flags on to result.
-func restOfLoad(grid Factor, residual *Factor, rest Decimal, set GWPSet, result *Result) (Decimal, error) {
+// restOfLoad returns the market emissions of the kWh that no instrument covers, and passes its
+// flags on to result.
+func restOfLoad(grid Factor, residual *Factor, rest Decimal, set GWPSet, result *Result,
+) (Decimal, error) {
 	factor := grid
 	if residual != nil {
 		factor = *residual

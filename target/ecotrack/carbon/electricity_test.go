@@ -23,10 +23,16 @@ func residualMix(t testing.TB) *carbon.Factor {
 }
 
 func instrument(t testing.TB, kind, quantity, unit, rate string) carbon.Instrument {
-	return carbon.Instrument{Kind: kind, Quantity: dec(t, quantity), Unit: unit, KgCO2ePerKWh: dec(t, rate)}
+	return carbon.Instrument{
+		Kind:         kind,
+		Quantity:     dec(t, quantity),
+		Unit:         unit,
+		KgCO2ePerKWh: dec(t, rate),
+	}
 }
 
-// TestElectricity: the load is 10 MWh at 0.2 kg/kWh in every row, so the location figure is 2000 kg whatever is bought.
+// TestElectricity: the load is 10 MWh at 0.2 kg/kWh in every row, so the location figure is 2000 kg
+// whatever is bought.
 func TestElectricity(t *testing.T) {
 	certificate := instrument(t, carbon.KindCertificate, "4", "MWh", "0")
 	contract := instrument(t, carbon.KindContract, "3600", "MJ", "0.1")
@@ -68,7 +74,8 @@ func TestElectricity(t *testing.T) {
 			if test.residual {
 				residual = residualMix(t)
 			}
-			got, err := carbon.Electricity(grid(t), residual, dec(t, "10"), "MWh", test.instruments, carbon.AR5)
+			got, err := carbon.Electricity(grid(t),
+				residual, dec(t, "10"), "MWh", test.instruments, carbon.AR5)
 			if err != nil {
 				t.Fatalf("Electricity = %v", err)
 			}
@@ -84,7 +91,8 @@ func TestElectricity(t *testing.T) {
 				covered = got.Covered.String()
 			}
 			if market != test.market || covered != test.covered {
-				t.Errorf("Electricity: market %s, covered %q, want %s, %q", market, covered, test.market, test.covered)
+				t.Errorf("Electricity: market %s, covered %q, want %s, %q",
+					market, covered, test.market, test.covered)
 			}
 			if got.Status != test.status || !slices.Equal(got.Flags, test.flags) {
 				t.Errorf("Electricity: %s %v, want %s %v", got.Status, got.Flags, test.status, test.flags)
@@ -93,8 +101,8 @@ func TestElectricity(t *testing.T) {
 	}
 }
 
-// TestElectricityUsesInstrumentsInOrder: certificates go before contracts and those before supplier tariffs, however they are
-// listed, and what exceeds the load is not used.
+// TestElectricityUsesInstrumentsInOrder: certificates go before contracts and those before supplier
+// tariffs, however they are listed, and what exceeds the load is not used.
 func TestElectricityUsesInstrumentsInOrder(t *testing.T) {
 	given := []carbon.Instrument{
 		instrument(t, carbon.KindSupplier, "5", "MWh", "0.3"),
@@ -119,8 +127,10 @@ func TestElectricityFlagsItsGridFactor(t *testing.T) {
 	lifeCycle := grid(t)
 	lifeCycle.Scope, lifeCycle.Category = carbon.ScopeLifeCycle, "electricity_lifecycle"
 	got, err := carbon.Electricity(lifeCycle, nil, dec(t, "1"), "kWh", nil, carbon.AR5)
-	if err != nil || got.Status != carbon.StatusProvisional || !slices.Contains(got.Flags, carbon.FlagLifeCycleGrid) {
-		t.Errorf("Electricity with a life-cycle grid = %s %v, %v, want provisional", got.Status, got.Flags, err)
+	if err != nil || got.Status != carbon.StatusProvisional ||
+		!slices.Contains(got.Flags, carbon.FlagLifeCycleGrid) {
+		t.Errorf("Electricity with a life-cycle grid = %s %v, %v, want provisional",
+			got.Status, got.Flags, err)
 	}
 	old := grid(t)
 	old.GWPSet = carbon.AR4
@@ -144,7 +154,8 @@ func TestElectricityRefuses(t *testing.T) {
 		{"not energy", instrument(t, carbon.KindContract, "1", "kg", "0")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := carbon.Electricity(grid(t), nil, dec(t, "10"), "kWh", []carbon.Instrument{ok, test.bad}, carbon.AR5)
+			_, err := carbon.Electricity(grid(t),
+				nil, dec(t, "10"), "kWh", []carbon.Instrument{ok, test.bad}, carbon.AR5)
 			invalid, isInstrument := errors.AsType[*carbon.InstrumentError](err)
 			if !isInstrument || invalid.Index != 1 || invalid.Code() != carbon.CodeInstrument {
 				t.Errorf("Electricity = %v, want an *InstrumentError at 1", err)

@@ -2,7 +2,8 @@ package carbon
 
 import "fmt"
 
-// Codes of the errors of this package, stable and machine-readable; every error type below returns one from Code.
+// Codes of the errors of this package, stable and machine-readable; every error type below returns
+// one from Code.
 const (
 	CodeDecimal      = "decimal_invalid"
 	CodeUnit         = "unit_unknown"
@@ -33,14 +34,16 @@ func (e *UnitError) Error() string { return fmt.Sprintf("unit %q: unknown", e.Un
 // Code returns CodeUnit.
 func (e *UnitError) Code() string { return CodeUnit }
 
-// DimensionError is a conversion between units of different dimension or basis, such as kWh_gross to kWh_net.
+// DimensionError is a conversion between units of different dimension or basis, such as kWh_gross
+// to kWh_net.
 type DimensionError struct {
 	From, To                   string
 	FromDimension, ToDimension Dimension
 }
 
 func (e *DimensionError) Error() string {
-	return fmt.Sprintf("convert %s (%s) to %s (%s): different dimensions", e.From, e.FromDimension, e.To, e.ToDimension)
+	return fmt.Sprintf("convert %s (%s) to %s (%s): different dimensions",
+		e.From, e.FromDimension, e.To, e.ToDimension)
 }
 
 // Code returns CodeDimension.
@@ -70,7 +73,8 @@ func (e *QuantityError) Error() string {
 // Code returns CodeQuantity.
 func (e *QuantityError) Code() string { return CodeQuantity }
 
-// InstrumentError is an electricity instrument that cannot be used; Index counts from 0 in the order given.
+// InstrumentError is an electricity instrument that cannot be used; Index counts from 0 in the
+// order given.
 type InstrumentError struct {
 	Index  int
 	Reason string

@@ -1,15 +1,18 @@
-// Package carbon is the arithmetic of greenhouse-gas accounting: exact decimals, units with their basis, emission factors,
-// global warming potentials, results by gas, the two electricity figures, and uncertainty. It does no I/O and keeps no state;
-// every function gives the same answer to the same question.
+// Package carbon is the arithmetic of greenhouse-gas accounting: exact decimals, units with their
+// basis, emission factors, global warming potentials, results by gas, the two electricity figures,
+// and uncertainty. It does no I/O and keeps no state; every function gives the same answer to the
+// same question.
 //
-//	quantity, unit ──Convert──▶ quantity in the factor's unit ──▶ mass per gas ──GWP──▶ CO2e ──▶ Result ──▶ Sum
-//	                                                                                      └──▶ Simulate ──▶ Interval
+//	quantity, unit ─Convert─▶ in the factor's unit ─▶ mass per gas ─GWP─▶ Result ─▶ Sum
+//	                                                                         └─▶ Simulate
 //
-// Nothing is rounded on the way: Decimal.String rounds once. What is unknown is a nil pointer, a flag or a status, never a
-// zero. The rules R1 to R32 named in the comments are those of the research note reference/carbon.md, section 2.3.
+// Nothing is rounded on the way: Decimal.String rounds once. What is unknown is a nil pointer, a
+// flag or a status, never a zero. The rules R1 to R32 named in the comments are those of the
+// research note reference/carbon.md, section 2.3.
 package carbon
 
-// Scopes that decide in which ledger an emission is booked; the others are plain labels such as "1" or "3.4".
+// Scopes that decide in which ledger an emission is booked; the others are plain labels such as "1"
+// or "3.4".
 const (
 	// ScopeOutside is the memo ledger: biogenic CO2 and gases outside the Kyoto basket (R5, R7).
 	ScopeOutside = "outside"
@@ -39,8 +42,9 @@ type Factor struct {
 	Outside  bool // the whole factor belongs to the outside ledger
 }
 
-// Split reports whether the factor's gases are known well enough to be expressed in any GWP set: all three are published,
-// or those that are make up the whole published CO2e, as with a factor that is CO2 only by construction.
+// Split reports whether the factor's gases are known well enough to be expressed in any GWP set:
+// all three are published, or those that are make up the whole published CO2e, as with a factor
+// that is CO2 only by construction.
 func (f Factor) Split() bool {
 	if f.CO2 != nil && f.CH4 != nil && f.N2O != nil {
 		return true
@@ -69,7 +73,9 @@ func (f Factor) gases(quantity Decimal) Gases {
 
 func (f Factor) outside() bool { return f.Outside || f.Scope == ScopeOutside }
 
-// carbonOnly reports a vehicle fuel whose row holds CO2 and leaves CH4 and N2O to a row per distance (R6).
+// carbonOnly reports a vehicle fuel whose row holds CO2 and leaves CH4 and N2O to a row per
+// distance (R6).
 func (f Factor) carbonOnly() bool {
-	return f.Category == "mobile_combustion" && f.CO2 != nil && f.CH4 == nil && f.N2O == nil && f.CO2.Equal(f.CO2e)
+	return f.Category == "mobile_combustion" && f.CO2 != nil && f.CH4 == nil && f.N2O == nil &&
+		f.CO2.Equal(f.CO2e)
 }

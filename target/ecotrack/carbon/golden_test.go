@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// goldenRow is a worked example of the reference note, section 4: an expression, our value of it, and what its source
-// printed. An erratum is a printed answer that does not follow from its own inputs.
+// goldenRow is a worked example of the reference note, section 4: an expression, our value of it,
+// and what its source printed. An erratum is a printed answer that does not follow from its own
+// inputs.
 type goldenRow struct{ id, expression, expected, published, tolerance, status string }
 
 func readGolden(t *testing.T) []goldenRow {
@@ -34,8 +35,8 @@ func readGolden(t *testing.T) []goldenRow {
 	return rows
 }
 
-// check returns what is wrong with a row: its expression must give expected to the digits shown, and published within
-// the row's tolerance, unless it is an erratum, which must stay outside of it.
+// check returns what is wrong with a row: its expression must give expected to the digits shown,
+// and published within the row's tolerance, unless it is an erratum, which must stay outside of it.
 func (r goldenRow) check() error {
 	got, err := evaluate(r.expression)
 	if err != nil {
@@ -61,7 +62,12 @@ func (r goldenRow) check() error {
 
 func near(got *big.Rat, text string, tolerance *big.Rat) bool {
 	want, ok := new(big.Rat).SetString(text)
-	return ok && new(big.Rat).Abs(new(big.Rat).Sub(got, want)).Cmp(tolerance) <= 0
+	return ok && nearRat(got, want, tolerance)
+}
+
+func nearRat(a, b, tolerance *big.Rat) bool {
+	difference := new(big.Rat).Sub(a, b)
+	return difference.Abs(difference).Cmp(tolerance) <= 0
 }
 
 func TestGoldenExpressions(t *testing.T) {

@@ -25,9 +25,10 @@ func ParseGWPSet(name string) (GWPSet, error) {
 // Weights are kg CO2e per kg of each gas. CO2 is 1 by definition.
 type Weights struct{ CO2, CH4, N2O Decimal }
 
-// Weights returns the GWP-100 values of the set, without climate-carbon feedback: AR4 25 and 298, AR5 28 and 265, AR6 27.0
-// and 273. AR6 methane is the value for combustion and non-fossil sources (GHG Protocol GWP table, August 2024), not the
-// 27.9 of the plain AR6 table. It fails with a *GWPSetError for another set.
+// Weights returns the GWP-100 values of the set, without climate-carbon feedback: AR4 25 and 298,
+// AR5 28 and 265, AR6 27.0 and 273. AR6 methane is the value for combustion and non-fossil sources
+// (GHG Protocol GWP table, August 2024), not the 27.9 of the plain AR6 table. It fails with a
+// *GWPSetError for another set.
 func (s GWPSet) Weights() (Weights, error) {
 	switch s {
 	case AR4:
@@ -40,7 +41,8 @@ func (s GWPSet) Weights() (Weights, error) {
 	return Weights{}, &GWPSetError{Set: shorten(string(s))}
 }
 
-// FossilFugitiveCH4 returns the AR6 weight of methane that escapes unburnt from a fossil source: 29.8.
+// FossilFugitiveCH4 returns the AR6 weight of methane that escapes unburnt from a fossil source:
+// 29.8.
 func FossilFugitiveCH4() Decimal { return Whole(298).Mul(perTen()) }
 
 func perTen() Decimal {
@@ -48,8 +50,8 @@ func perTen() Decimal {
 	return tenth
 }
 
-// weights returns the set's weights for this factor: in AR6, methane released without being burnt counts 29.8 unless it is
-// of biogenic origin (R4).
+// weights returns the set's weights for this factor: in AR6, methane released without being burnt
+// counts 29.8 unless it is of biogenic origin (R4).
 func (f Factor) weights(set GWPSet) (Weights, error) {
 	weights, err := set.Weights()
 	if err == nil && set == AR6 && f.Category == "fugitive_gas" && !f.Biogenic {

@@ -34,7 +34,8 @@ func TestGridLoss(t *testing.T) {
 	} {
 		got, err := carbon.GridLoss(dec(t, "1000"), dec(t, test.share), test.convention)
 		if err != nil || got.String() != test.want {
-			t.Errorf("%s: GridLoss(1000, %s) = %s, %v, want %s", test.name, test.share, got, err, test.want)
+			t.Errorf("%s: GridLoss(1000, %s) = %s, %v, want %s",
+				test.name, test.share, got, err, test.want)
 		}
 	}
 	for _, share := range []string{"1", "1.5", "-0.1"} {
@@ -80,13 +81,16 @@ func TestMobile(t *testing.T) {
 	}
 	heavy := carbon.Factor{
 		ID: "heavy", Category: "mobile_combustion", Scope: "1", Unit: "vehicle_mile", GWPSet: carbon.AR5,
-		CO2: some(t, "0"), CH4: some(t, "0.0000095"), N2O: some(t, "0.0000431"), CO2e: dec(t, "0.0116875"),
+		CO2: some(t, "0"), CH4: some(t, "0.0000095"), N2O: some(t, "0.0000431"),
+		CO2e: dec(t, "0.0116875"),
 	}
 	trip := carbon.Trip{
-		Fuel: dec(t, "1000"), FuelUnit: "gallon_us", Distance: some(t, "8000"), DistanceUnit: "vehicle_mile",
+		Fuel: dec(t, "1000"), FuelUnit: "gallon_us",
+		Distance: some(t, "8000"), DistanceUnit: "vehicle_mile",
 	}
 	got, err := carbon.Mobile(diesel, &heavy, trip, carbon.AR5) // golden N1-09
-	if err != nil || got.CO2e.String() != "10303.5" || got.Status != carbon.StatusComplete || len(got.Flags) != 0 {
+	if err != nil || got.CO2e.String() != "10303.5" || got.Status != carbon.StatusComplete ||
+		len(got.Flags) != 0 {
 		t.Errorf("Mobile = %s, %s %v, %v, want 10303.5, complete", got.CO2e, got.Status, got.Flags, err)
 	}
 	want := carbon.Gases{CO2: some(t, "10210"), CH4: some(t, "0.076"), N2O: some(t, "0.3448")}
@@ -96,12 +100,19 @@ func TestMobile(t *testing.T) {
 
 	trip.Distance = nil
 	got, err = carbon.Mobile(diesel, &heavy, trip, carbon.AR5)
-	if err != nil || got.CO2e.String() != "10210" || got.Status != carbon.StatusPartial || got.Gases.CH4 != nil {
-		t.Errorf("Mobile without distance = %s, %s, %v, want 10210, partial, CH4 unknown", got.CO2e, got.Status, err)
+	if err != nil || got.CO2e.String() != "10210" || got.Status != carbon.StatusPartial ||
+		got.Gases.CH4 != nil {
+		t.Errorf("Mobile without distance = %s, %s, %v, want 10210, partial, CH4 unknown",
+			got.CO2e, got.Status, err)
 	}
 
 	whole := gas(t) // knows its CH4 and N2O: nothing to add
-	trip = carbon.Trip{Fuel: dec(t, "1"), FuelUnit: "mmBtu", Distance: some(t, "8000"), DistanceUnit: "vehicle_mile"}
+	trip = carbon.Trip{
+		Fuel:         dec(t, "1"),
+		FuelUnit:     "mmBtu",
+		Distance:     some(t, "8000"),
+		DistanceUnit: "vehicle_mile",
+	}
 	got, err = carbon.Mobile(whole, &heavy, trip, carbon.AR5)
 	if err != nil || got.CO2e.String() != "53.1145" {
 		t.Errorf("Mobile with a complete fuel factor = %s, %v, want 53.1145", got.CO2e, err)

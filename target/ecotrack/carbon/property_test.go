@@ -36,7 +36,9 @@ func anyFactor(rng *rand.Rand) carbon.Factor {
 	return factor
 }
 
-func mustCalculate(t *testing.T, f carbon.Factor, quantity carbon.Decimal, unit string, set carbon.GWPSet) carbon.Result {
+func mustCalculate(t *testing.T, f carbon.Factor, quantity carbon.Decimal, unit string,
+	set carbon.GWPSet,
+) carbon.Result {
 	t.Helper()
 	result, err := carbon.Calculate(f, quantity, unit, set)
 	if err != nil {
@@ -67,7 +69,10 @@ func TestAdditivity(t *testing.T) {
 	rng := draws()
 	for range cases {
 		factor, a, b, set := anyFactor(rng), anyDecimal(rng), anyDecimal(rng), anySet(rng)
-		parts := []carbon.Result{mustCalculate(t, factor, a, "MWh", set), mustCalculate(t, factor, b, "MWh", set)}
+		parts := []carbon.Result{
+			mustCalculate(t, factor, a, "MWh", set),
+			mustCalculate(t, factor, b, "MWh", set),
+		}
 		whole := mustCalculate(t, factor, a.Add(b), "MWh", set)
 		total, err := carbon.Sum(parts)
 		if err != nil || !total.CO2e.Equal(whole.CO2e) || cmp.Diff(whole.Gases, total.Gases) != "" {
@@ -85,14 +90,16 @@ func TestUnitsDoNotMatter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		inGJ, inTherms := mustCalculate(t, factor, quantity, "GJ", set), mustCalculate(t, factor, therms, "therm", set)
+		inGJ := mustCalculate(t, factor, quantity, "GJ", set)
+		inTherms := mustCalculate(t, factor, therms, "therm", set)
 		if !inGJ.CO2e.Equal(inTherms.CO2e) {
 			t.Fatalf("Calculate(%s GJ) = %s, the same in therms %s", quantity, inGJ.CO2e, inTherms.CO2e)
 		}
 	}
 }
 
-// TestLocationIsIndependentOfInstruments: whatever is bought, the location figure and its gases stay.
+// TestLocationIsIndependentOfInstruments: whatever is bought, the location figure and its gases
+// stay.
 func TestLocationIsIndependentOfInstruments(t *testing.T) {
 	rng := draws()
 	kinds := []string{carbon.KindCertificate, carbon.KindContract, carbon.KindSupplier}
@@ -107,15 +114,18 @@ func TestLocationIsIndependentOfInstruments(t *testing.T) {
 		}
 		got, err := carbon.Electricity(factor, nil, load, "kWh", instruments, set)
 		if err != nil || !got.CO2e.Equal(want.CO2e) || cmp.Diff(want.Gases, got.Gases) != "" {
-			t.Fatalf("Electricity(%s kWh, %+v) = %s, %v, want %s", load, instruments, got.CO2e, err, want.CO2e)
+			t.Fatalf("Electricity(%s kWh, %+v) = %s, %v, want %s",
+				load, instruments, got.CO2e, err, want.CO2e)
 		}
 		if (got.Market == nil) != got.MarketHeld {
-			t.Fatalf("Electricity(%s kWh, %+v): market %v, held %v", load, instruments, got.Market, got.MarketHeld)
+			t.Fatalf("Electricity(%s kWh, %+v): market %v, held %v",
+				load, instruments, got.Market, got.MarketHeld)
 		}
 	}
 }
 
-// TestSumIndependentOfOrderAndPartition: R24, and why it matters that results are not rounded before.
+// TestSumIndependentOfOrderAndPartition: R24, and why it matters that results are not rounded
+// before.
 func TestSumIndependentOfOrderAndPartition(t *testing.T) {
 	rng := draws()
 	for range 20 {

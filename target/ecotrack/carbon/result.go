@@ -13,12 +13,19 @@ const (
 
 // Flags say what a reader must know about a result; a result carries each at most once, sorted.
 const (
-	FlagRebaseImpossible = "gwp_rebase_impossible"    // published CO2e only, in another GWP set than asked for
-	FlagNoResidual       = "no_residual"              // market figure of uncovered load uses the grid average
-	FlagOverallocated    = "instrument_overallocated" // instruments exceed the load; market figure held
-	FlagZeroRate         = "zero_rate_emitting"       // an emitting technology claims zero; market figure held
-	FlagLifeCycleGrid    = "grid_lifecycle"           // no scope 2 factor: life-cycle production mix, never add WTT
-	// FlagTraceGasesMissing marks a vehicle fuel's CO2 without its CH4 and N2O: they are unknown, not zero.
+	// FlagRebaseImpossible marks a published CO2e in another GWP set than was asked for.
+	FlagRebaseImpossible = "gwp_rebase_impossible"
+	// FlagNoResidual marks a market figure whose uncovered load uses the grid average.
+	FlagNoResidual = "no_residual"
+	// FlagOverallocated marks instruments that exceed the load; the market figure is held.
+	FlagOverallocated = "instrument_overallocated"
+	// FlagZeroRate marks an emitting technology that claims zero; the market figure is held.
+	FlagZeroRate = "zero_rate_emitting"
+	// FlagLifeCycleGrid marks a region without a scope 2 factor: the figure comes from the
+	// life-cycle intensity of its production mix and already holds the upstream.
+	FlagLifeCycleGrid = "grid_lifecycle"
+	// FlagTraceGasesMissing marks a vehicle fuel's CO2 without its CH4 and N2O: they are unknown,
+	// not zero.
 	FlagTraceGasesMissing = "ch4_n2o_missing"
 )
 
@@ -39,8 +46,8 @@ func (g Gases) co2e(weights Weights) Decimal {
 	return total
 }
 
-// Result is what a calculation found. CO2e and Market are inside the scopes, Outside is the memo ledger; the three are
-// never added together.
+// Result is what a calculation found. CO2e and Market are inside the scopes, Outside is the memo
+// ledger; the three are never added together.
 type Result struct {
 	CO2e       Decimal  // kg CO2e; the location-based figure for electricity
 	Market     *Decimal // kg CO2e, market-based; nil when it does not apply or is held
@@ -75,16 +82,20 @@ func (r *Result) worsen(status string) {
 }
 
 func severity(status string) int {
-	order := []string{StatusComplete, StatusPartial, StatusProvisional, StatusInputNeeded, StatusReviewRequired}
+	order := []string{
+		StatusComplete, StatusPartial, StatusProvisional, StatusInputNeeded, StatusReviewRequired,
+	}
 	return slices.Index(order, status)
 }
 
-// Calculate multiplies quantity, in unit, with the factor (R1 to R5). With a gas split CO2e is the sum of mass times GWP in
-// the set asked for. Without one it is the published CO2e, and when the factor was published in another set the result
-// keeps that set, is flagged FlagRebaseImpossible and sent to review. A factor outside of scopes gives CO2e 0 and fills
-// Outside. A vehicle fuel of which only the CO2 is published gives a partial result; see Mobile.
+// Calculate multiplies quantity, in unit, with the factor (R1 to R5). With a gas split CO2e is the
+// sum of mass times GWP in the set asked for. Without one it is the published CO2e, and when the
+// factor was published in another set the result keeps that set, is flagged FlagRebaseImpossible
+// and sent to review. A factor outside of scopes gives CO2e 0 and fills Outside. A vehicle fuel of
+// which only the CO2 is published gives a partial result; see Mobile.
 //
-// It fails with a *UnitError, *DimensionError, *GWPSetError, or a *QuantityError when quantity is negative.
+// It fails with a *UnitError, *DimensionError, *GWPSetError, or a *QuantityError when quantity is
+// negative.
 func Calculate(f Factor, quantity Decimal, unit string, set GWPSet) (Result, error) {
 	if quantity.Sign() < 0 {
 		return Result{}, &QuantityError{What: "quantity", Value: quantity, Reason: "must not be negative"}

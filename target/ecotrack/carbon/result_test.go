@@ -68,18 +68,21 @@ func calculations(t testing.TB) []calculation {
 			name: "no split, default set", factor: waste, quantity: "2", unit: "short_ton", set: carbon.AR5,
 			co2e: "1160", outside: "0", gotSet: carbon.AR4, status: review, flags: rebase,
 		}, {
-			name: "incomplete split is no split", factor: gas, change: func(f *carbon.Factor) { f.CH4, f.N2O = nil, nil },
+			name: "incomplete split is no split", factor: gas,
+			change:   func(f *carbon.Factor) { f.CH4, f.N2O = nil, nil },
 			quantity: "1", unit: "mmBtu", set: carbon.AR6,
 			co2e: "53.1145", outside: "0", gotSet: carbon.AR5, status: review, flags: rebase,
 		}, {
 			name: "released methane is 29.8 in AR6", factor: gas, change: func(f *carbon.Factor) {
-				f.Category, f.Unit, f.CO2, f.N2O, f.CH4, f.CO2e = "fugitive_gas", "kg", nil, nil, some(t, "1"), dec(t, "28")
+				f.Category, f.Unit, f.CO2, f.N2O = "fugitive_gas", "kg", nil, nil
+				f.CH4, f.CO2e = some(t, "1"), dec(t, "28")
 			},
 			quantity: "10", unit: "kg", set: carbon.AR6,
 			co2e: "298", outside: "0", gotSet: carbon.AR6, status: complete,
 		}, {
 			name: "biogenic CO2 is outside", factor: gas, change: func(f *carbon.Factor) {
-				f.Scope, f.Outside, f.Biogenic, f.CH4, f.N2O, f.CO2e = carbon.ScopeOutside, true, true, nil, nil, *f.CO2
+				f.Scope, f.Outside, f.Biogenic = carbon.ScopeOutside, true, true
+				f.CH4, f.N2O, f.CO2e = nil, nil, *f.CO2
 			},
 			quantity: "2", unit: "mmBtu", set: carbon.AR6,
 			co2e: "0", outside: "106.12", gotSet: carbon.AR6, status: complete,
@@ -113,10 +116,12 @@ func TestCalculate(t *testing.T) {
 			}
 			got, err := carbon.Calculate(factor, dec(t, test.quantity), test.unit, test.set)
 			if err != nil {
-				t.Fatalf("Calculate(%s, %s %s, %s) = %v", factor.ID, test.quantity, test.unit, test.set, err)
+				t.Fatalf("Calculate(%s, %s %s, %s) = %v",
+					factor.ID, test.quantity, test.unit, test.set, err)
 			}
 			if got.CO2e.String() != test.co2e || got.Outside.String() != test.outside {
-				t.Errorf("Calculate: CO2e %s, Outside %s, want %s and %s", got.CO2e, got.Outside, test.co2e, test.outside)
+				t.Errorf("Calculate: CO2e %s, Outside %s, want %s and %s",
+					got.CO2e, got.Outside, test.co2e, test.outside)
 			}
 			if got.Set != test.gotSet || got.Asked != test.set || got.Status != test.status {
 				t.Errorf("Calculate: in %s (asked %s), %s, want %s (%s), %s",
@@ -126,7 +131,8 @@ func TestCalculate(t *testing.T) {
 				t.Errorf("Calculate: flags %v, want %v", got.Flags, test.flags)
 			}
 			if got.Market != nil || got.Unit != factor.Unit {
-				t.Errorf("Calculate: market %v, unit %s, want none and %s", got.Market, got.Unit, factor.Unit)
+				t.Errorf("Calculate: market %v, unit %s, want none and %s",
+					got.Market, got.Unit, factor.Unit)
 			}
 		})
 	}
@@ -146,7 +152,8 @@ func TestCalculateTellsGasesApart(t *testing.T) {
 	}
 	unknown, err := carbon.Calculate(waste(t), dec(t, "1"), "short_ton", carbon.AR4)
 	if err != nil || unknown.Gases != (carbon.Gases{}) {
-		t.Errorf("Calculate without split: gases %+v, %v, want all nil: unknown is not zero", unknown.Gases, err)
+		t.Errorf("Calculate without split: gases %+v, %v, want all nil: unknown is not zero",
+			unknown.Gases, err)
 	}
 }
 
@@ -170,7 +177,8 @@ func TestCalculateRefuses(t *testing.T) {
 			_, err := carbon.Calculate(gas(t), dec(t, test.quantity), test.unit, test.set)
 			got, ok := errors.AsType[coded](err)
 			if !ok || got.Code() != test.code || got.Error() == "" {
-				t.Errorf("Calculate(%s %s, %s) = %v, want code %s", test.quantity, test.unit, test.set, err, test.code)
+				t.Errorf("Calculate(%s %s, %s) = %v, want code %s",
+					test.quantity, test.unit, test.set, err, test.code)
 			}
 		})
 	}
@@ -225,8 +233,18 @@ func TestSum(t *testing.T) {
 
 func TestSumOfMarketFigures(t *testing.T) {
 	scope1 := carbon.Result{CO2e: dec(t, "5"), Set: carbon.AR5, Status: carbon.StatusComplete}
-	bought := carbon.Result{CO2e: dec(t, "7"), Market: some(t, "3"), Set: carbon.AR5, Status: carbon.StatusComplete}
-	held := carbon.Result{CO2e: dec(t, "7"), MarketHeld: true, Set: carbon.AR5, Status: carbon.StatusReviewRequired}
+	bought := carbon.Result{
+		CO2e:   dec(t, "7"),
+		Market: some(t, "3"),
+		Set:    carbon.AR5,
+		Status: carbon.StatusComplete,
+	}
+	held := carbon.Result{
+		CO2e:       dec(t, "7"),
+		MarketHeld: true,
+		Set:        carbon.AR5,
+		Status:     carbon.StatusReviewRequired,
+	}
 	for _, test := range []struct {
 		name   string
 		lines  []carbon.Result
@@ -244,7 +262,8 @@ func TestSumOfMarketFigures(t *testing.T) {
 				market = got.Market.String()
 			}
 			if err != nil || got.CO2e.String() != test.co2e || market != test.market {
-				t.Errorf("Sum = %s, market %s, %v, want %s and %s", got.CO2e, market, err, test.co2e, test.market)
+				t.Errorf("Sum = %s, market %s, %v, want %s and %s",
+					got.CO2e, market, err, test.co2e, test.market)
 			}
 		})
 	}

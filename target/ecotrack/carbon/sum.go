@@ -1,10 +1,11 @@
 package carbon
 
-// Sum adds unrounded results (R24). It refuses results of different GWP sets with a *MixedGWPError and no results at all with
-// an *EmptySumError.
+// Sum adds unrounded results (R24). It refuses results of different GWP sets with a *MixedGWPError
+// and no results at all with an *EmptySumError.
 //
-// The total is no better than its parts: it carries the worst status, every flag, a gas only when every part knows it, and
-// a market figure only when none is held. A part without a market figure counts there with its CO2e, as scopes 1 and 3 do.
+// The total is no better than its parts: it carries the worst status, every flag, a gas only when
+// every part knows it, and a market figure only when none is held. A part without a market figure
+// counts there with its CO2e, as scopes 1 and 3 do.
 func Sum(results []Result) (Result, error) {
 	if len(results) == 0 {
 		return Result{}, &EmptySumError{}

@@ -9,17 +9,18 @@ import (
 // MaxDraws is the most draws that one simulation makes.
 const MaxDraws = 100_000
 
-// Interval is a simulated distribution in kg CO2e: the 2.5, 50 and 97.5 percentiles and the mean of Draws draws. Draws 0
-// means that nothing was simulated and the figures say nothing.
+// Interval is a simulated distribution in kg CO2e: the 2.5, 50 and 97.5 percentiles and the mean of
+// Draws draws. Draws 0 means that nothing was simulated and the figures say nothing.
 type Interval struct {
 	Low, Median, High, Mean float64
 	Draws                   int
 	Seed                    uint64 // repeats the interval to the bit on the same processor architecture
 }
 
-// Simulate draws the result's CO2e (the location figure for electricity) draws times, at most MaxDraws (R26). The activity and
-// the factor are lognormal around the calculated value as median; burnt fuel has one factor stream for CO2 and one for CH4
-// and N2O. Geometric standard deviations are FactorGSD2 of the category and ActivityGSD2.
+// Simulate draws the result's CO2e (the location figure for electricity) draws times, at most
+// MaxDraws (R26). The activity and the factor are lognormal around the calculated value as median;
+// burnt fuel has one factor stream for CO2 and one for CH4 and N2O. Geometric standard deviations
+// are FactorGSD2 of the category and ActivityGSD2.
 func Simulate(r Result, category string, draws int, seed uint64) Interval {
 	draws = min(max(draws, 0), MaxDraws)
 	interval := Interval{Draws: draws, Seed: seed}
@@ -45,7 +46,8 @@ func Simulate(r Result, category string, draws int, seed uint64) Interval {
 	return interval
 }
 
-// lineModel is activity · (main · factor + trace · trace factor), all three lognormal with median 1.
+// lineModel is activity · (main · factor + trace · trace factor), all three lognormal with median
+// 1.
 type lineModel struct {
 	main, trace                        float64 // kg CO2e; trace is CH4 and N2O of burnt fuel
 	sigmaActivity, sigmaMain, sigmaTrc float64
@@ -69,7 +71,8 @@ func newLineModel(r Result, category string) lineModel {
 	return model
 }
 
-// draw takes three normals in any case, so that a line's later draws do not depend on what its factor splits into.
+// draw takes three normals in any case, so that a line's later draws do not depend on what its
+// factor splits into.
 func (m lineModel) draw(rng *rand.Rand) float64 {
 	activity := m.sigmaActivity * rng.NormFloat64()
 	factor := m.sigmaMain * rng.NormFloat64()
@@ -92,8 +95,8 @@ func percentile(sorted []float64, share float64) float64 {
 	return sorted[below] + fraction*(sorted[below+1]-sorted[below])
 }
 
-// ActivityGSD2 is the squared geometric standard deviation of a metered or invoiced quantity: the pedigree method's basic
-// uncertainty of 1.05.
+// ActivityGSD2 is the squared geometric standard deviation of a metered or invoiced quantity: the
+// pedigree method's basic uncertainty of 1.05.
 const ActivityGSD2 = 1.05
 
 const (
@@ -101,9 +104,9 @@ const (
 	traceGasGSD2      = 1.5  // CH4 and N2O of burnt fuel; pedigree practice
 )
 
-// FactorGSD2 returns the squared geometric standard deviation assumed for a category whose source states none (reference note,
-// end of section 3): combustion CO2 1.05, grid 1.10 (ADEME prints ±10 %), rail 1.2, road 1.65 (±60 to 70 %), and 1.5 for
-// waste, spend, hotels and everything else.
+// FactorGSD2 returns the squared geometric standard deviation assumed for a category whose source
+// states none (reference note, end of section 3): combustion CO2 1.05, grid 1.10 (ADEME prints ±10
+// %), rail 1.2, road 1.65 (±60 to 70 %), and 1.5 for waste, spend, hotels and everything else.
 func FactorGSD2(category string) float64 {
 	switch category {
 	case "stationary_combustion", "mobile_combustion", "fuel_combustion", "biogenic_co2":
@@ -127,11 +130,12 @@ func burns(category string) bool {
 	return false
 }
 
-// Sigma returns the standard deviation of the logarithm for a squared geometric standard deviation of at least 1.
+// Sigma returns the standard deviation of the logarithm for a squared geometric standard deviation
+// of at least 1.
 func Sigma(gsd2 float64) float64 { return math.Log(gsd2) / 2 }
 
-// ProductUncertainty returns the relative uncertainty of a product of independent parts: √ΣU², in the unit of the parts,
-// usually per cent (R25).
+// ProductUncertainty returns the relative uncertainty of a product of independent parts: √ΣU², in
+// the unit of the parts, usually per cent (R25).
 func ProductUncertainty(parts ...float64) float64 {
 	var squares float64
 	for _, part := range parts {
@@ -148,8 +152,9 @@ type UncertainLine struct {
 	FactorPercent   float64
 }
 
-// SumUncertainty returns the relative uncertainty of the sum of lines in per cent: √Σ(U·E)² / ΣE, where the factor parts of
-// lines that share a factor are added linearly before they are squared (R25). It returns 0 for a sum of 0.
+// SumUncertainty returns the relative uncertainty of the sum of lines in per cent: √Σ(U·E)² / ΣE,
+// where the factor parts of lines that share a factor are added linearly before they are squared
+// (R25). It returns 0 for a sum of 0.
 func SumUncertainty(lines []UncertainLine) float64 {
 	var total, squares float64
 	byFactor := make(map[string]float64)

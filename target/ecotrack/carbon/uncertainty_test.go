@@ -11,8 +11,9 @@ import (
 func expected(sigma float64) float64 { return math.Exp(sigma * sigma / 2) }
 func second(sigma float64) float64   { return math.Exp(2 * sigma * sigma) }
 
-// TestSimulateMeanMatchesClosedForm compares the mean with exp(σ²/2) and allows three standard errors, which are known in
-// closed form too. Seeds are fixed, so the test either holds for ever or never did.
+// TestSimulateMeanMatchesClosedForm compares the mean with exp(σ²/2) and allows three standard
+// errors, which are known in closed form too. Seeds are fixed, so the test either holds for ever or
+// never did.
 func TestSimulateMeanMatchesClosedForm(t *testing.T) {
 	const draws = 100_000
 	activity := carbon.Sigma(carbon.ActivityGSD2)
@@ -31,7 +32,8 @@ func TestSimulateMeanMatchesClosedForm(t *testing.T) {
 	} {
 		factor, trace := carbon.Sigma(test.factorGSD2), carbon.Sigma(test.traceGSD2)
 		mean := expected(activity) * (test.main*expected(factor) + test.trace*expected(trace))
-		square := second(activity) * (test.main*test.main*second(factor) + test.trace*test.trace*second(trace) +
+		square := second(activity) * (test.main*test.main*second(factor) +
+			test.trace*test.trace*second(trace) +
 			2*test.main*test.trace*expected(factor)*expected(trace))
 		allowed := 3 * math.Sqrt((square-mean*mean)/draws)
 		result := simulated(test.main, test.trace)
@@ -78,17 +80,20 @@ func TestSimulatePercentilesMatchClosedForm(t *testing.T) {
 	}
 }
 
-// TestSimulateSharesTheActivity: the quantity of burnt fuel scatters CH4 and N2O too. One run of 100,000 draws puts the 97.5th
-// percentile within 0.17 % (one standard error), sixteen within 0.04 %; without the activity it would be 0.3 % lower.
+// TestSimulateSharesTheActivity: the quantity of burnt fuel scatters CH4 and N2O too. One run of
+// 100,000 draws puts the 97.5th percentile within 0.17 % (one standard error), sixteen within 0.04
+// %; without the activity it would be 0.3 % lower.
 func TestSimulateSharesTheActivity(t *testing.T) {
 	const runs = 16
 	var high float64
 	for seed := range uint64(runs) {
-		high += carbon.Simulate(simulated(0, 28000), "mobile_combustion", carbon.MaxDraws, seed).High / runs
+		high += carbon.Simulate(simulated(0, 28000),
+			"mobile_combustion", carbon.MaxDraws, seed).High / runs
 	}
 	want := 28000 * math.Exp(1.959964*math.Hypot(carbon.Sigma(carbon.ActivityGSD2), carbon.Sigma(1.5)))
 	if math.Abs(high/want-1) > 0.0015 {
-		t.Errorf("Simulate(28000, mobile_combustion): mean high of %d seeds = %v, want %v ± 0.15 %%", runs, high, want)
+		t.Errorf("Simulate(28000, mobile_combustion): mean high of %d seeds = %v, want %v ± 0.15 %%",
+			runs, high, want)
 	}
 }
 
@@ -97,8 +102,9 @@ func TestSigma(t *testing.T) {
 	if got := carbon.Sigma(gsd * gsd); math.Abs(got-0.4054651081081644) > 1e-15 { // ln 1.5
 		t.Errorf("Sigma(1.5²) = %v, want ln 1.5", got)
 	}
-	if got := 100 * expected(carbon.Sigma(gsd*gsd)); math.Abs(got-108.5673983347048) > 1e-12 { // golden U-04
-		t.Errorf("mean of a lognormal of median 100 and GSD 1.5 = %v, want 108.567", got)
+	mean := 100 * expected(carbon.Sigma(gsd*gsd))
+	if math.Abs(mean-108.5673983347048) > 1e-12 { // golden U-04
+		t.Errorf("mean of a lognormal of median 100 and GSD 1.5 = %v, want 108.567", mean)
 	}
 	both := math.Exp(math.Hypot(carbon.Sigma(1.1*1.1), carbon.Sigma(gsd*gsd)))
 	if math.Abs(both-1.516669007029228) > 1e-14 { // golden U-03
@@ -122,7 +128,9 @@ func TestSimulateIsRepeatable(t *testing.T) {
 
 func TestSimulateLimits(t *testing.T) {
 	result := simulated(100, 0)
-	for _, test := range []struct{ asked, made int }{{-1, 0}, {0, 0}, {1, 1}, {2, 2}, {carbon.MaxDraws + 1, carbon.MaxDraws}} {
+	for _, test := range []struct{ asked, made int }{
+		{-1, 0}, {0, 0}, {1, 1}, {2, 2}, {carbon.MaxDraws + 1, carbon.MaxDraws},
+	} {
 		got := carbon.Simulate(result, "waste", test.asked, 1)
 		if got.Draws != test.made || got.Low > got.Median || got.Median > got.High {
 			t.Errorf("Simulate(%d draws) = %+v, want %d draws in order", test.asked, got, test.made)
@@ -152,7 +160,12 @@ func TestFactorGSD2(t *testing.T) {
 
 func TestSumUncertainty(t *testing.T) {
 	line := func(id string, kg, activity, factor float64) carbon.UncertainLine {
-		return carbon.UncertainLine{FactorID: id, KgCO2e: kg, ActivityPercent: activity, FactorPercent: factor}
+		return carbon.UncertainLine{
+			FactorID:        id,
+			KgCO2e:          kg,
+			ActivityPercent: activity,
+			FactorPercent:   factor,
+		}
 	}
 	for _, test := range []struct {
 		name  string

@@ -2,8 +2,9 @@ package carbon
 
 import "math/big"
 
-// Dimension is what a unit measures, together with its basis: energy by gross and by net calorific value are two
-// dimensions, and so are km, vehicle_km and passenger_km (rule R2). Only units of one dimension convert into each other.
+// Dimension is what a unit measures, together with its basis: energy by gross and by net calorific
+// value are two dimensions, and so are km, vehicle_km and passenger_km (rule R2). Only units of one
+// dimension convert into each other.
 type Dimension string
 
 // The dimensions of the unit table.
@@ -13,7 +14,7 @@ const (
 	EnergyNet         Dimension = "energy_net"   // lower heating value
 	Mass              Dimension = "mass"
 	Volume            Dimension = "volume"
-	GasVolume         Dimension = "gas_volume_standard" // at standard conditions: an amount of gas, not a space
+	GasVolume         Dimension = "gas_volume_standard" // an amount of gas, not a space
 	Distance          Dimension = "distance"
 	VehicleDistance   Dimension = "vehicle_distance"
 	PassengerDistance Dimension = "passenger_distance"
@@ -27,12 +28,12 @@ const (
 type Unit struct {
 	Name      string
 	Dimension Dimension
-	num, den  int64 // size in the dimension's base unit: MJ, kg, litre, scf, km, tonne_km, or the unit itself
+	num, den  int64 // size in MJ, kg, litre, scf, km, tonne_km, or in the unit itself
 }
 
-// LookupUnit returns the unit of that exact name, or a *UnitError. The constants are those of rule R1, all exact by
-// definition: lb 0.45359237 kg, mile 1.609344 km, US gallon 3.785411784 l, ft3 28.316846592 l, kWh 3.6 MJ,
-// mmBtu 1055.05585262 MJ (International Table), therm 0.1 mmBtu.
+// LookupUnit returns the unit of that exact name, or a *UnitError. The constants are those of rule
+// R1, all exact by definition: lb 0.45359237 kg, mile 1.609344 km, US gallon 3.785411784 l, ft3
+// 28.316846592 l, kWh 3.6 MJ, mmBtu 1055.05585262 MJ (International Table), therm 0.1 mmBtu.
 func LookupUnit(name string) (Unit, error) {
 	for _, find := range []func(string) Unit{energyUnit, massUnit, volumeUnit, distanceUnit, countedUnit} {
 		if unit := find(name); unit.den != 0 {
@@ -43,8 +44,8 @@ func LookupUnit(name string) (Unit, error) {
 	return Unit{}, &UnitError{Unit: shorten(name)}
 }
 
-// Convert returns quantity, given in unit from, in unit to. Names are those of the factor catalogue. It fails with a
-// *UnitError or a *DimensionError; the conversion itself is exact.
+// Convert returns quantity, given in unit from, in unit to. Names are those of the factor
+// catalogue. It fails with a *UnitError or a *DimensionError; the conversion itself is exact.
 func Convert(quantity Decimal, from, to string) (Decimal, error) {
 	source, err := LookupUnit(from)
 	if err != nil {

@@ -53,7 +53,8 @@ func TestConvert(t *testing.T) {
 	} {
 		got, err := carbon.Convert(dec(t, test.quantity), test.from, test.to)
 		if err != nil || got.String() != test.want {
-			t.Errorf("Convert(%s, %s, %s) = %s, %v, want %s", test.quantity, test.from, test.to, got, err, test.want)
+			t.Errorf("Convert(%s, %s, %s) = %s, %v, want %s",
+				test.quantity, test.from, test.to, got, err, test.want)
 		}
 	}
 }
@@ -66,7 +67,8 @@ func TestConvertRefusesAnotherDimensionOrBasis(t *testing.T) {
 	} {
 		got, err := carbon.Convert(carbon.Whole(1), test.from, test.to)
 		mismatch, ok := errors.AsType[*carbon.DimensionError](err)
-		if !ok || mismatch.Code() != "unit_dimension_mismatch" || mismatch.From != test.from || mismatch.To != test.to {
+		if !ok || mismatch.Code() != "unit_dimension_mismatch" || mismatch.From != test.from ||
+			mismatch.To != test.to {
 			t.Errorf("Convert(1, %s, %s) = %s, %v, want a *DimensionError", test.from, test.to, got, err)
 		}
 	}
@@ -80,12 +82,14 @@ func TestConvertRefusesUnknownUnits(t *testing.T) {
 		_, err := carbon.Convert(carbon.Whole(1), test.from, test.to)
 		unknown, ok := errors.AsType[*carbon.UnitError](err)
 		if !ok || unknown.Unit != test.unknown || unknown.Code() != carbon.CodeUnit {
-			t.Errorf("Convert(1, %q, %q) = %v, want a *UnitError for %q", test.from, test.to, err, test.unknown)
+			t.Errorf("Convert(1, %q, %q) = %v, want a *UnitError for %q",
+				test.from, test.to, err, test.unknown)
 		}
 	}
 }
 
-// TestConvertThereAndBack: over all pairs of units, a conversion either goes both ways and loses nothing, or neither way.
+// TestConvertThereAndBack: over all pairs of units, a conversion either goes both ways and loses
+// nothing, or neither way.
 func TestConvertThereAndBack(t *testing.T) {
 	quantity := dec(t, "1234567.89012345678901")
 	for _, from := range unitNames() {

@@ -1,8 +1,9 @@
-// Package factors is the catalogue of emission factors: an embedded, versioned set that is checked row by row when it is
-// loaded, because public factor data is dirty and a wrong factor makes every result wrong without anyone noticing.
+// Package factors is the catalogue of emission factors: an embedded, versioned set that is checked
+// row by row when it is loaded, because public factor data is dirty and a wrong factor makes every
+// result wrong without anyone noticing.
 //
-// factors.csv and gwp.csv beside this file are the set; their columns and licences are described in the research note
-// reference/carbon.md, section 3.
+// factors.csv and gwp.csv beside this file are the set; their columns and licences are described in
+// the research note reference/carbon.md, section 3.
 package factors
 
 import (
@@ -31,7 +32,8 @@ type Catalogue struct {
 	warnings []Warning
 }
 
-// Load parses and checks the embedded set. It fails with every mistake it found at once, each a *RowError.
+// Load parses and checks the embedded set. It fails with every mistake it found at once, each a
+// *RowError.
 func Load() (*Catalogue, error) { return Parse(factorsCSV, gwpCSV) }
 
 // Parse reads a catalogue from the two CSV files and checks it as Load does.
@@ -48,12 +50,14 @@ func Parse(factorsFile, gwpFile []byte) (*Catalogue, error) {
 	slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.factor.ID, b.factor.ID) })
 	for _, row := range rows {
 		catalogue.factors = append(catalogue.factors, row.factor)
-		catalogue.haystack = append(catalogue.haystack, strings.ToLower(row.factor.ID+" "+row.factor.Activity))
+		catalogue.haystack = append(catalogue.haystack,
+			strings.ToLower(row.factor.ID+" "+row.factor.Activity))
 	}
 	return catalogue, nil
 }
 
-// contentVersion names a set by what is in it: two programs that name the same version calculate with the same numbers.
+// contentVersion names a set by what is in it: two programs that name the same version calculate
+// with the same numbers.
 func contentVersion(files ...[]byte) string {
 	hash := sha256.New()
 	for _, file := range files {
@@ -64,7 +68,8 @@ func contentVersion(files ...[]byte) string {
 	return "builtin-" + hex.EncodeToString(hash.Sum(nil))[:12]
 }
 
-// Version returns "builtin-" and the first twelve hex digits of a SHA-256 over the set's files; every factor carries it.
+// Version returns "builtin-" and the first twelve hex digits of a SHA-256 over the set's files;
+// every factor carries it.
 func (c *Catalogue) Version() string { return c.version }
 
 // Len returns the number of factors.

@@ -7,7 +7,8 @@ import (
 	"squall/target/ecotrack/carbon"
 )
 
-// checkSet looks for what no single row shows: doubled rows, splits that do not add up, transcription slips.
+// checkSet looks for what no single row shows: doubled rows, splits that do not add up,
+// transcription slips.
 func checkSet(rows []row, gwp map[string]GWPRow) (problems []error) {
 	byID := make(map[string]row, len(rows))
 	byKey := make(map[string]row, len(rows))
@@ -18,7 +19,8 @@ func checkSet(rows []row, gwp map[string]GWPRow) (problems []error) {
 		byID[r.factor.ID] = r
 		key := naturalKey(r.factor)
 		if first, twice := byKey[key]; twice {
-			problems = append(problems, r.problem("", "same activity, unit, region and year as line %d", first.line))
+			problems = append(problems,
+				r.problem("", "same activity, unit, region and year as line %d", first.line))
 		}
 		byKey[key] = r
 	}
@@ -63,8 +65,9 @@ func ratio(num, den int64) carbon.Decimal {
 	return quotient
 }
 
-// checkSplit wants the gases to add up to the published CO2e. DESNZ prints five decimals and rounds each gas on its own, so
-// the two may differ by just over 0.00001; a part of the gases may not exceed the whole.
+// checkSplit wants the gases to add up to the published CO2e. DESNZ prints five decimals and rounds
+// each gas on its own, so the two may differ by just over 0.00001; a part of the gases may not
+// exceed the whole.
 func checkSplit(r row) error {
 	f := r.factor
 	if f.CO2 == nil && f.CH4 == nil && f.N2O == nil {
@@ -96,12 +99,14 @@ func checkSplit(r row) error {
 	return nil
 }
 
-// checkBoundary keeps life-cycle electricity, which holds its upstream, apart from scope 2 (R12), and biogenic CO2 outside.
+// checkBoundary keeps life-cycle electricity, which holds its upstream, apart from scope 2 (R12),
+// and biogenic CO2 outside.
 func checkBoundary(r row) error {
 	f := r.factor
 	lifeCycle := f.Category == "electricity_lifecycle" || setOf(f) == "ember"
 	if lifeCycle != (f.Scope == carbon.ScopeLifeCycle) {
-		return r.problem("scope", "life-cycle electricity, and nothing else, is %q, got %q", carbon.ScopeLifeCycle, f.Scope)
+		return r.problem("scope",
+			"life-cycle electricity, and nothing else, is %q, got %q", carbon.ScopeLifeCycle, f.Scope)
 	}
 	if f.Biogenic && !f.Outside {
 		return r.problem("scope", "biogenic CO2 is %q, got %q", carbon.ScopeOutside, f.Scope)
@@ -109,8 +114,8 @@ func checkBoundary(r row) error {
 	return nil
 }
 
-// checkRegion compares the region with the one in the id. The country table beside co2.js maps the Cayman Islands to CY,
-// which would give Cyprus a second grid.
+// checkRegion compares the region with the one in the id. The country table beside co2.js maps the
+// Cayman Islands to CY, which would give Cyprus a second grid.
 func checkRegion(r row) error {
 	f := r.factor
 	parts := strings.Split(f.ID, ".")
@@ -134,8 +139,9 @@ func checkRegion(r row) error {
 	return nil
 }
 
-// checkTwin compares rows that are published twice on another basis: per km and per mile, gross and net, with and without
-// radiative forcing, which multiplies the CO2 of the flight and never the fuel's upstream (R14).
+// checkTwin compares rows that are published twice on another basis: per km and per mile, gross and
+// net, with and without radiative forcing, which multiplies the CO2 of the flight and never the
+// fuel's upstream (R14).
 func checkTwin(r row, byID map[string]row) error {
 	f := r.factor
 	if stem, ok := strings.CutSuffix(f.ID, ".km"); ok {
@@ -143,7 +149,8 @@ func checkTwin(r row, byID map[string]row) error {
 		perMile := f.CO2e.Mul(ratio(1_609_344, 1_000_000))
 		// Both are rounded to five decimals; the largest published difference is 0.000022.
 		if exists && !within(twin.factor.CO2e, perMile, ratio(25, 1_000_000)) {
-			return r.problem("co2e_kg", "is %s per mile, %s says %s", perMile, twin.factor.ID, twin.factor.CO2e)
+			return r.problem("co2e_kg",
+				"is %s per mile, %s says %s", perMile, twin.factor.ID, twin.factor.CO2e)
 		}
 	}
 	if stem, ok := strings.CutSuffix(f.ID, ".kwh_gross"); ok {
@@ -159,14 +166,15 @@ func checkTwin(r row, byID map[string]row) error {
 		case exists && f.Category == "wtt" && !twin.factor.CO2e.Equal(f.CO2e):
 			return r.problem("co2e_kg", "upstream rows with and without radiative forcing differ")
 		case exists && f.Category != "wtt" && twin.factor.CO2e.Cmp(f.CO2e) <= 0:
-			return r.problem("co2e_kg", "is %s, not below %s with radiative forcing", f.CO2e, twin.factor.CO2e)
+			return r.problem("co2e_kg",
+				"is %s, not below %s with radiative forcing", f.CO2e, twin.factor.CO2e)
 		}
 	}
 	return nil
 }
 
-// checkBlend compares a refrigerant's Kyoto part with the one computed from its composition. R-424A of EPA's hub, which
-// prints 3,104 for a composition of 2,212, was caught so.
+// checkBlend compares a refrigerant's Kyoto part with the one computed from its composition. R-424A
+// of EPA's hub, which prints 3,104 for a composition of 2,212, was caught so.
 func checkBlend(r row, gwp map[string]GWPRow) error {
 	f := r.factor
 	if f.Category != "refrigerant" || f.Outside || f.GWPSet != carbon.AR5 {
@@ -182,7 +190,8 @@ func checkBlend(r row, gwp map[string]GWPRow) error {
 	return nil
 }
 
-// blendOf returns the gasKey of a refrigerant row: "r410a" for epa24.gwp.r_410a and desnz25.refrigerant.r410a.kg.
+// blendOf returns the gasKey of a refrigerant row: "r410a" for epa24.gwp.r_410a and
+// desnz25.refrigerant.r410a.kg.
 func blendOf(f carbon.Factor) string {
 	for _, part := range strings.Split(f.ID, ".") {
 		name := strings.ReplaceAll(part, "_", "")
@@ -193,18 +202,21 @@ func blendOf(f carbon.Factor) string {
 	return ""
 }
 
-// checkAnchors compares one row of each DESNZ edition and of the grids with the figure in the official publication: several
-// public repositories carry altered "DEFRA" numbers, such as 2.1527 for petrol in 2024.
+// checkAnchors compares one row of each DESNZ edition and of the grids with the figure in the
+// official publication: several public repositories carry altered "DEFRA" numbers, such as 2.1527
+// for petrol in 2024.
 func checkAnchors(rows []row, byID map[string]row) (problems []error) {
 	for _, anchor := range anchors() {
 		r, exists := byID[anchor.id]
 		want := ratio(anchor.num, anchor.den)
 		if exists && !within(r.factor.CO2e, want, ratio(5, 1_000_000)) {
-			problems = append(problems, r.problem("co2e_kg", "is %s, the publication says %s", r.factor.CO2e, want))
+			problems = append(problems,
+				r.problem("co2e_kg", "is %s, the publication says %s", r.factor.CO2e, want))
 		}
 	}
 	if len(rows) == 0 {
-		problems = append(problems, &RowError{File: factorsFileName, Line: 1, ID: "set", Reason: "has no usable row"})
+		problems = append(problems,
+			&RowError{File: factorsFileName, Line: 1, ID: "set", Reason: "has no usable row"})
 	}
 	return problems
 }

@@ -15,7 +15,8 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("factor for %s: not 
 // Code returns "factor_not_found".
 func (e *NotFoundError) Code() string { return "factor_not_found" }
 
-// AmbiguousError says that several factors answer a question equally well; choosing one would be arbitrary (R28).
+// AmbiguousError says that several factors answer a question equally well; choosing one would be
+// arbitrary (R28).
 type AmbiguousError struct {
 	What string
 	IDs  []string // of the candidates, sorted
@@ -28,11 +29,13 @@ func (e *AmbiguousError) Error() string {
 // Code returns "factor_ambiguous".
 func (e *AmbiguousError) Code() string { return "factor_ambiguous" }
 
-// Electricity returns the grid factor per kWh of a region for a calendar year: the newest whose year is not after the asked
-// one (R28). A scope 2 factor always goes before a life-cycle one, however new: the latter counts the upstream too and
-// the production instead of the consumption mix, so it is a fallback, and carbon.Electricity flags it.
+// Electricity returns the grid factor per kWh of a region for a calendar year: the newest whose
+// year is not after the asked one (R28). A scope 2 factor always goes before a life-cycle one,
+// however new: the latter counts the upstream too and the production instead of the consumption
+// mix, so it is a fallback, and carbon.Electricity flags it.
 //
-// It fails with a *NotFoundError when the region has no such factor and an *AmbiguousError when two share the year.
+// It fails with a *NotFoundError when the region has no such factor and an *AmbiguousError when two
+// share the year.
 func (c *Catalogue) Electricity(region string, year int) (carbon.Factor, error) {
 	what := fmt.Sprintf("electricity in %s, %d or before", region, year)
 	for _, category := range []string{"electricity_location", "electricity_lifecycle"} {

@@ -26,7 +26,8 @@ func TestLoadReturnsTheWholeSet(t *testing.T) {
 	if got := catalogue.Len(); got != 3382 {
 		t.Errorf("Load().Len() = %d, want 3382", got)
 	}
-	// A changed file is a changed version: results name it, so this line changes with the data and never without.
+	// A changed file is a changed version: results name it, so this line changes with the data and
+	// never without.
 	const version = "builtin-5526aa8d4365"
 	if got := catalogue.Version(); got != version {
 		t.Errorf("Load().Version() = %s, want %s", got, version)
@@ -34,19 +35,22 @@ func TestLoadReturnsTheWholeSet(t *testing.T) {
 	factor, ok := catalogue.Get("epa24.stat.anthracite.mmbtu")
 	if !ok || factor.CO2e.String() != "104.422" || factor.CH4.String() != "0.011" || factor.Version != version ||
 		factor.Unit != "mmBtu" || factor.GWPSet != carbon.AR5 || factor.Region != "US" || factor.Year != 2024 ||
-		factor.Scope != "1" || factor.Category != "stationary_combustion" || factor.Outside || factor.Biogenic {
+		factor.Scope != "1" || factor.Category != "stationary_combustion" || factor.Outside ||
+		factor.Biogenic {
 		t.Errorf("Get(epa24.stat.anthracite.mmbtu) = %+v, %v", factor, ok)
 	}
 	factor, ok = catalogue.Get("desnz25.outside.biomass.wood_pellets.kwh")
 	if !ok || !factor.Outside || !factor.Biogenic || factor.CH4 != nil {
-		t.Errorf("Get(desnz25.outside.biomass.wood_pellets.kwh) = %+v, %v, want it outside and biogenic", factor, ok)
+		t.Errorf("Get(desnz25.outside.biomass.wood_pellets.kwh) = %+v, %v, want it outside and biogenic",
+			factor, ok)
 	}
 	if _, ok := catalogue.Get("epa24.stat.anthracite"); ok {
 		t.Error("Get of a prefix finds something")
 	}
 }
 
-// sample is a part of factors.csv with every kind of row that the traps touch: the whole file, once per trap, takes long.
+// sample is a part of factors.csv with every kind of row that the traps touch: the whole file, once
+// per trap, takes long.
 func sample(t *testing.T) [][]string {
 	t.Helper()
 	records, err := csv.NewReader(bytes.NewReader(factorsCSV)).ReadAll()
@@ -109,14 +113,16 @@ func write(t *testing.T, records [][]string) []byte {
 	return file.Bytes()
 }
 
-// TestSampleIsSound: the traps below must be found because of the corruption, not because of the sample.
+// TestSampleIsSound: the traps below must be found because of the corruption, not because of the
+// sample.
 func TestSampleIsSound(t *testing.T) {
 	if _, err := Parse(write(t, sample(t)), gwpCSV); err != nil {
 		t.Errorf("Parse(sample) = %v, want nil", err)
 	}
 }
 
-// TestParseCatchesTraps corrupts one row at a time; each corruption is one that public factor data really shows.
+// TestParseCatchesTraps corrupts one row at a time; each corruption is one that public factor data
+// really shows.
 func TestParseCatchesTraps(t *testing.T) {
 	const (
 		gas     = "epa24.stat.natural_gas.mmbtu"
@@ -189,14 +195,16 @@ func TestParseCatchesDoubledRows(t *testing.T) {
 	const gas = "epa24.stat.natural_gas.mmbtu"
 	_, err := Parse(write(t, add(t, sample(t), gas)), gwpCSV)
 	wantProblem(t, err, "id", "already on line")
-	_, err = Parse(write(t, add(t, sample(t), gas, set(t, "id", "epa24.stat.natural_gas_2.mmbtu"))), gwpCSV)
+	_, err = Parse(write(t, add(t, sample(t), gas, set(t, "id", "epa24.stat.natural_gas_2.mmbtu"))),
+		gwpCSV)
 	wantProblem(t, err, "", "same activity, unit, region and year")
 }
 
 func TestParseCatchesForcingOnUpstream(t *testing.T) {
 	const flight = "desnz25.wtt.flight.long_haul_uk.first_class.passenger_km"
 	copyAs := func(records [][]string, id, co2e string) [][]string {
-		return add(t, records, flight, set(t, "id", "desnz25.wtt.flight."+id), set(t, "activity", id), set(t, "co2e_kg", co2e))
+		return add(t, records, flight,
+			set(t, "id", "desnz25.wtt.flight."+id), set(t, "activity", id), set(t, "co2e_kg", co2e))
 	}
 	equal := copyAs(copyAs(sample(t), "x.rf.km", "0.04"), "x.norf.km", "0.04")
 	if _, err := Parse(write(t, equal), gwpCSV); err != nil {
@@ -234,7 +242,8 @@ func TestParseRefusesForeignFiles(t *testing.T) {
 	// A file in which every row is wrong is reported in a bounded message.
 	_, err := Parse(bytes.ReplaceAll(factorsCSV, []byte(",AR5,"), []byte(",AR3,")), gwpCSV)
 	if err == nil || len(err.Error()) > 20_000 || !strings.Contains(err.Error(), "more") {
-		t.Errorf("Parse with AR3 everywhere: message of %d bytes, want at most 20000 and a count of the rest", len(err.Error()))
+		t.Errorf("Parse with AR3 everywhere: message of %d bytes, want at most 20000 and a count of the rest",
+			len(err.Error()))
 	}
 }
 
@@ -274,7 +283,8 @@ func TestParseChecksGWPTable(t *testing.T) {
 			}
 		})
 	}
-	if got, ok := load(t).GWP("CH4_fossil_fugitive"); !ok || !got.Values[carbon.AR6].Equal(carbon.FossilFugitiveCH4()) {
+	if got, ok := load(t).GWP("CH4_fossil_fugitive"); !ok ||
+		!got.Values[carbon.AR6].Equal(carbon.FossilFugitiveCH4()) {
 		t.Errorf("GWP(CH4_fossil_fugitive) = %v, want %s in AR6", got.Values, carbon.FossilFugitiveCH4())
 	}
 }
@@ -301,7 +311,8 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("Warnings: %d of %s, want %d", count[kind], kind, want)
 		}
 	}
-	mixed := slices.IndexFunc(catalogue.Warnings(), func(w Warning) bool { return w.Kind == WarnMixedGWPSets })
+	mixed := slices.IndexFunc(catalogue.Warnings(),
+		func(w Warning) bool { return w.Kind == WarnMixedGWPSets })
 	if got := catalogue.Warnings()[mixed].Detail; got != "epa24 uses [AR4 AR5]" {
 		t.Errorf("Warnings: %q, want epa24's two sets", got)
 	}
@@ -309,7 +320,8 @@ func TestWarnings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if slices.ContainsFunc(uniform.Warnings(), func(w Warning) bool { return w.Kind == WarnMixedGWPSets }) {
+	if slices.ContainsFunc(uniform.Warnings(),
+		func(w Warning) bool { return w.Kind == WarnMixedGWPSets }) {
 		t.Error("Warnings of a set in AR5 only report mixed sets")
 	}
 	if uniform.Version() == catalogue.Version() {

@@ -11,8 +11,8 @@ import (
 
 const gwpFileName = "gwp.csv"
 
-// GWPRow is a gas, or the Kyoto part of a refrigerant blend, with its GWP-100 per set; a set that does not list it is absent
-// from Values, which is not a zero.
+// GWPRow is a gas, or the Kyoto part of a refrigerant blend, with its GWP-100 per set; a set that
+// does not list it is absent from Values, which is not a zero.
 type GWPRow struct {
 	Kind        string // gas, gas_kyoto, gas_other or blend_kyoto_part
 	Name        string // such as "HFC134a" or "R-404A"
@@ -70,7 +70,8 @@ func readGWP(file []byte) (map[string]GWPRow, []error) {
 	return table, append(problems, checkWeights(table)...)
 }
 
-// checkWeights compares the constants of package carbon with the table, so that the two cannot drift apart.
+// checkWeights compares the constants of package carbon with the table, so that the two cannot
+// drift apart.
 func checkWeights(table map[string]GWPRow) (problems []error) {
 	const combustion = "CH4_non_fossil_and_combustion"
 	for _, set := range []carbon.GWPSet{carbon.AR4, carbon.AR5, carbon.AR6} {

@@ -67,8 +67,10 @@ func TestSearchPagesCoverEverythingOnce(t *testing.T) {
 			}
 			query.Cursor = next
 		}
-		if len(seen) != catalogue.Len() || !slices.IsSorted(seen) || len(slices.Compact(seen)) != catalogue.Len() {
-			t.Errorf("Search in pages of %d sees %d factors, want each of %d once, in order", limit, len(seen), catalogue.Len())
+		if len(seen) != catalogue.Len() || !slices.IsSorted(seen) ||
+			len(slices.Compact(seen)) != catalogue.Len() {
+			t.Errorf("Search in pages of %d sees %d factors, want each of %d once, in order",
+				limit, len(seen), catalogue.Len())
 		}
 	}
 }
@@ -118,7 +120,8 @@ func TestElectricityChoosesByYearAndBoundary(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := catalogue.Electricity(test.region, test.year)
 			if err != nil || got.ID != test.want {
-				t.Errorf("Electricity(%s, %d) = %s, %v, want %s", test.region, test.year, got.ID, err, test.want)
+				t.Errorf("Electricity(%s, %d) = %s, %v, want %s",
+					test.region, test.year, got.ID, err, test.want)
 			}
 		})
 	}
@@ -133,7 +136,8 @@ func TestElectricityNotFound(t *testing.T) {
 		got, err := catalogue.Electricity(test.region, test.year)
 		missing, ok := errors.AsType[*NotFoundError](err)
 		if !ok || missing.Code() != "factor_not_found" {
-			t.Errorf("Electricity(%q, %d) = %s, %v, want a *NotFoundError", test.region, test.year, got.ID, err)
+			t.Errorf("Electricity(%q, %d) = %s, %v, want a *NotFoundError",
+				test.region, test.year, got.ID, err)
 		}
 	}
 }
@@ -155,7 +159,8 @@ func TestElectricityAmbiguous(t *testing.T) {
 	if diff := cmp.Diff(want, ambiguous.IDs); diff != "" {
 		t.Errorf("AmbiguousError.IDs (-want +got):\n%s", diff)
 	}
-	if got, err := catalogue.Electricity("GB", 2024); err != nil || got.ID != "desnz24.electricity.generated.kwh" {
+	if got, err := catalogue.Electricity("GB", 2024); err != nil ||
+		got.ID != "desnz24.electricity.generated.kwh" {
 		t.Errorf("Electricity(GB, 2024) = %s, %v, want the older edition, which is alone", got.ID, err)
 	}
 }
@@ -172,7 +177,8 @@ func TestGWP(t *testing.T) {
 	} {
 		got, ok := catalogue.GWP(test.name)
 		if !ok || got.Values[test.set].String() != test.want {
-			t.Errorf("GWP(%s) in %s = %v, %v, want %s", test.name, test.set, got.Values[test.set], ok, test.want)
+			t.Errorf("GWP(%s) in %s = %v, %v, want %s",
+				test.name, test.set, got.Values[test.set], ok, test.want)
 		}
 	}
 	if halon, _ := catalogue.GWP("Halon1202"); len(halon.Values) != 1 {

@@ -32,7 +32,8 @@ func (e *RowError) Error() string {
 	return place + ": " + e.Reason
 }
 
-// maxProblems is how many mistakes are listed: a file in a foreign format would otherwise fill the log with every row.
+// maxProblems is how many mistakes are listed: a file in a foreign format would otherwise fill the
+// log with every row.
 const maxProblems = 50
 
 func joinProblems(problems []error) error {
@@ -52,14 +53,15 @@ type row struct {
 
 func (r row) problem(column, format string, args ...any) error {
 	return &RowError{
-		File: factorsFileName, Line: r.line, ID: r.factor.ID, Column: column, Reason: fmt.Sprintf(format, args...),
+		File: factorsFileName, Line: r.line, ID: r.factor.ID, Column: column,
+		Reason: fmt.Sprintf(format, args...),
 	}
 }
 
 func factorColumns() []string {
 	return []string{
-		"id", "category", "scope", "activity", "unit", "co2_kg", "ch4_kg", "n2o_kg", "co2e_kg", "gwp_set", "region",
-		"year", "source", "source_url",
+		"id", "category", "scope", "activity", "unit", "co2_kg", "ch4_kg", "n2o_kg", "co2e_kg",
+		"gwp_set", "region", "year", "source", "source_url",
 	}
 }
 
@@ -69,7 +71,8 @@ func readFactors(file []byte, version string) (rows []row, problems []error) {
 	header, err := reader.Read()
 	if err != nil || !slices.Equal(header, factorColumns()) {
 		return nil, []error{&RowError{
-			File: factorsFileName, Line: 1, ID: "header", Reason: "must be " + strings.Join(factorColumns(), ","),
+			File: factorsFileName, Line: 1, ID: "header",
+			Reason: "must be " + strings.Join(factorColumns(), ","),
 		}}
 	}
 	for {
@@ -98,8 +101,10 @@ func readFactors(file []byte, version string) (rows []row, problems []error) {
 var (
 	idPattern = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_-]+)+$`)
 	// regionPattern accepts NA: that is Namibia, not a missing value.
-	regionPattern = regexp.MustCompile(`^([A-Z]{2}(-[A-Z0-9]{2,3})?|US-EGRID-[A-Z]{4}|REG-[A-Z0-9]+|GLOBAL|WORLD)$`)
-	ieaPattern    = regexp.MustCompile(`\bIEA\b|International Energy Agency`)
+	regionPattern = regexp.MustCompile(
+		`^([A-Z]{2}(-[A-Z0-9]{2,3})?|US-EGRID-[A-Z]{4}|REG-[A-Z0-9]+|GLOBAL|WORLD)$`,
+	)
+	ieaPattern = regexp.MustCompile(`\bIEA\b|International Energy Agency`)
 )
 
 func readRow(record []string, line int, version string) (row, []error) {
@@ -141,7 +146,8 @@ func readRow(record []string, line int, version string) (row, []error) {
 	return r, problems
 }
 
-// amount reads kg per unit. A missing figure is never zero: "NA", "-" and the empty text are refused.
+// amount reads kg per unit. A missing figure is never zero: "NA", "-" and the empty text are
+// refused.
 func (r row) amount(column, text string) (carbon.Decimal, error) {
 	value, err := carbon.ParseDecimal(text)
 	if err != nil {
@@ -175,18 +181,22 @@ func (r row) labels() (problems []error) {
 		problems = append(problems, r.problem("gwp_set", "%v", err))
 	}
 	if !regionPattern.MatchString(f.Region) {
-		problems = append(problems, r.problem("region", "must be an ISO 3166 code or a known aggregate, got %q", f.Region))
+		problems = append(problems,
+			r.problem("region", "must be an ISO 3166 code or a known aggregate, got %q", f.Region))
 	}
 	if f.Source == "" || ieaPattern.MatchString(f.Source) {
-		problems = append(problems, r.problem("source", "must name a source that may be passed on, got %q", f.Source))
+		problems = append(problems,
+			r.problem("source", "must name a source that may be passed on, got %q", f.Source))
 	}
 	if link, err := url.Parse(f.SourceURL); err != nil || link.Scheme != "https" || link.Host == "" {
-		problems = append(problems, r.problem("source_url", "must be an https address, got %q", f.SourceURL))
+		problems = append(problems,
+			r.problem("source_url", "must be an https address, got %q", f.SourceURL))
 	}
 	return problems
 }
 
-// missingTreatment finds an activity that is empty or ends in "NA": a treatment that the source does not offer (R17).
+// missingTreatment finds an activity that is empty or ends in "NA": a treatment that the source
+// does not offer (R17).
 func missingTreatment(activity string) bool {
 	parts := strings.Split(activity, ",")
 	switch strings.ToUpper(strings.TrimSpace(parts[len(parts)-1])) {
@@ -198,10 +208,12 @@ func missingTreatment(activity string) bool {
 
 func knownCategory(category string) bool {
 	switch category {
-	case "spend_eeio", "waste", "stationary_combustion", "wtt", "mobile_combustion", "electricity_lifecycle",
-		"fuel_combustion", "refrigerant", "freight_road", "electricity_location", "travel_road", "biogenic_co2",
-		"material", "travel_air", "freight_sea", "bioenergy", "hotel", "fugitive_gas", "travel_rail", "freight_air",
-		"heat_steam", "electricity_td_loss", "freight_rail", "water", "heat_td_loss", "homeworking", "travel_sea":
+	case "spend_eeio", "waste", "stationary_combustion", "wtt", "mobile_combustion",
+		"electricity_lifecycle", "fuel_combustion", "refrigerant", "freight_road",
+		"electricity_location", "travel_road", "biogenic_co2", "material", "travel_air", "freight_sea",
+		"bioenergy", "hotel", "fugitive_gas", "travel_rail", "freight_air", "heat_steam",
+		"electricity_td_loss", "freight_rail", "water", "heat_td_loss", "homeworking",
+		"travel_sea":
 		return true
 	}
 	return false

@@ -34,15 +34,19 @@ func (e *QueryError) Error() string { return fmt.Sprintf("query %s: %s", e.Field
 // Code returns "query_invalid".
 func (e *QueryError) Code() string { return "query_invalid" }
 
-// Search returns the factors that match the query, ordered by id, and the cursor of the next page; next is empty on the last
-// page. It fails with a *QueryError for a limit out of range or a cursor that it did not hand out.
+// Search returns the factors that match the query, ordered by id, and the cursor of the next page;
+// next is empty on the last page. It fails with a *QueryError for a limit out of range or a cursor
+// that it did not hand out.
 func (c *Catalogue) Search(query Query) (page []carbon.Factor, next string, err error) {
 	limit := query.Limit
 	if limit == 0 {
 		limit = DefaultLimit
 	}
 	if limit < 0 || limit > MaxLimit {
-		return nil, "", &QueryError{Field: "limit", Reason: fmt.Sprintf("must be 1 to %d, got %d", MaxLimit, limit)}
+		return nil, "", &QueryError{
+			Field:  "limit",
+			Reason: fmt.Sprintf("must be 1 to %d, got %d", MaxLimit, limit),
+		}
 	}
 	start, err := c.after(query.Cursor)
 	if err != nil {
@@ -64,7 +68,8 @@ func (c *Catalogue) Search(query Query) (page []carbon.Factor, next string, err 
 
 func (c *Catalogue) matches(i int, query Query, words []string) bool {
 	f := c.factors[i]
-	if (query.Category != "" && query.Category != f.Category) || (query.Region != "" && query.Region != f.Region) {
+	if (query.Category != "" && query.Category != f.Category) ||
+		(query.Region != "" && query.Region != f.Region) {
 		return false
 	}
 	for _, word := range words {
@@ -81,8 +86,8 @@ func cursorAfter(id string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(cursorPrefix + id))
 }
 
-// after returns the index of the first factor behind the cursor. The id need not exist any more, so a cursor survives a
-// new version of the set.
+// after returns the index of the first factor behind the cursor. The id need not exist any more, so
+// a cursor survives a new version of the set.
 func (c *Catalogue) after(cursor string) (int, error) {
 	if cursor == "" {
 		return 0, nil

@@ -20,7 +20,8 @@ const (
 	WarnPeat = "peat_as_biomass"
 	// WarnZero marks a published factor of zero, such as an electric car's fuel.
 	WarnZero = "zero_factor"
-	// WarnLifeCycle marks a set of life-cycle production-mix electricity, which is neither scope 2 alone nor consumption.
+	// WarnLifeCycle marks a set of life-cycle production-mix electricity, which is neither scope 2
+	// alone nor consumption.
 	WarnLifeCycle = "lifecycle_production_mix"
 )
 
@@ -37,20 +38,23 @@ func warn(rows []row) []Warning {
 	for _, r := range rows {
 		f := r.factor
 		if f.CO2e.Sign() == 0 {
-			warnings = append(warnings, Warning{Kind: WarnZero, IDs: []string{f.ID}, Detail: "published as zero"})
+			warnings = append(warnings,
+				Warning{Kind: WarnZero, IDs: []string{f.ID}, Detail: "published as zero"})
 		}
 		if f.Biogenic && strings.Contains(f.ID, ".peat.") {
 			warnings = append(warnings, Warning{
 				Kind: WarnPeat, IDs: []string{f.ID}, Detail: "CO2 of peat is booked outside of scopes",
 			})
 		}
-		if first, seen := lifeCycle[setOf(f)]; f.Scope == carbon.ScopeLifeCycle && (!seen || f.ID < first) {
+		first, seen := lifeCycle[setOf(f)]
+		if f.Scope == carbon.ScopeLifeCycle && (!seen || f.ID < first) {
 			lifeCycle[setOf(f)] = f.ID
 		}
 	}
 	for set, first := range lifeCycle {
 		warnings = append(warnings, Warning{
-			Kind: WarnLifeCycle, IDs: []string{first}, Detail: set + " holds life-cycle electricity: never add well-to-tank",
+			Kind: WarnLifeCycle, IDs: []string{first},
+			Detail: set + " holds life-cycle electricity: never add well-to-tank",
 		})
 	}
 	slices.SortFunc(warnings, func(a, b Warning) int {
