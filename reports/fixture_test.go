@@ -70,7 +70,14 @@ func fixtureRun(length int) Run {
 	return run
 }
 
-func fixtureRate(s, length int) float64 { return 20 + 60*min(float64(s)/(0.4*float64(length)), 1) }
+// fixtureRate is lower in a long run, so that the tests of an hour stay quick.
+func fixtureRate(s, length int) float64 {
+	rate := 20 + 60*min(float64(s)/(0.4*float64(length)), 1)
+	if length > 1000 {
+		rate /= 8
+	}
+	return rate
+}
 
 func fixtureRecording(random *rand.Rand, length int, outage [2]float64) *loadgen.Recording {
 	rec := &loadgen.Recording{

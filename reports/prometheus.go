@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
@@ -65,7 +66,8 @@ type gauges struct {
 func (g gauges) value(name, help string, v float64, labels ...string) {
 	names, values := []string{}, []string{}
 	for i := 0; i < len(labels); i += 2 {
-		names, values = append(names, labels[i]), append(values, labels[i+1])
+		// A label that is not UTF-8 would panic; the names come from a scenario or a recording.
+		names, values = append(names, labels[i]), append(values, strings.ToValidUTF8(labels[i+1], "?"))
 	}
 	vec := g.byName[name]
 	if vec == nil {

@@ -311,6 +311,18 @@ func TestMarkdownStaysSmall(t *testing.T) {
 	}
 }
 
+func TestNamesThatAreNoTextDoNotPanic(t *testing.T) {
+	run := fixtureRun(5)
+	run.Recording.Classes[0].Name, run.Injections[0].Fault = "\xff", "\xfe|\x00"
+	run.Verdict.Objectives[0].Text = "\xff"
+	for name, view := range map[string]func(io.Writer, *Record) error{"OpenMetrics": OpenMetrics, "JUnit": JUnit,
+		"HTML": HTML, "Markdown": Markdown, "result.json": resultJSON} {
+		if text := render(t, view, run); len(text) == 0 {
+			t.Errorf("%s() wrote nothing", name)
+		}
+	}
+}
+
 func TestOpenMetricsEndsWithEOF(t *testing.T) {
 	for _, run := range []Run{{}, fixtureRun(10)} {
 		text := render(t, OpenMetrics, run)
