@@ -225,7 +225,10 @@ func plannedNodes(spec target.Spec) []PlannedNodes {
 
 // faultInWords says what a fault does to whom.
 func faultInWords(f chaos.Spec) string {
-	what := f.Kind + " " + selectorInWords(f.Select)
+	what := f.Kind + " at " + selectorInWords(f.Select)
+	if f.Kind == chaos.KindKill {
+		what = "kill " + selectorInWords(f.Select)
+	}
 	if f.Delay > 0 {
 		what += fmt.Sprintf(", delay %s", short(f.Delay))
 	}

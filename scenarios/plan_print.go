@@ -96,9 +96,13 @@ func (p Plan) column(at time.Duration) int {
 // axis writes an instant under every sixth of the chart.
 func (p Plan) axis() string {
 	const parts = 6
+	precision := time.Second / 10
+	if p.Duration < 10*time.Second {
+		precision = time.Millisecond
+	}
 	line := ""
 	for i := range parts {
-		at := time.Duration(float64(p.Duration) * float64(i) / parts).Round(time.Second / 10)
+		at := time.Duration(float64(p.Duration) * float64(i) / parts).Round(precision)
 		line += fmt.Sprintf("%-*s", chartWidth/parts, short(at))
 	}
 	return line + short(p.Duration)

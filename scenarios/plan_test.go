@@ -220,7 +220,7 @@ func TestFaultInWords(t *testing.T) {
 		{"latency", chaos.Spec{Kind: "latency", Select: target.Selector{Role: "engine", Mode: "all"},
 			Peer:  &target.Selector{Role: "primary", Mode: "all"},
 			Delay: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 1},
-			"latency every engine, delay 20ms +/- 5ms, loss 1%, packets from every primary"},
+			"latency at every engine, delay 20ms +/- 5ms, loss 1%, packets from every primary"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
