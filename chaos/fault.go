@@ -24,7 +24,8 @@ type System interface {
 	WaitHealthy(ctx context.Context, n target.Node) error
 	// Sidecar starts `squall args...` in the node's network namespace. Its name is unique per node,
 	// and ctx bounds the start alone.
-	Sidecar(ctx context.Context, n target.Node, name string, args []string, capabilities []string) (*target.Sidecar, error)
+	Sidecar(ctx context.Context, n target.Node, name string, args, capabilities []string) (
+		*target.Sidecar, error)
 }
 
 var _ System = (*target.System)(nil)

@@ -144,7 +144,8 @@ func (p *packets) Measure(ctx context.Context) (Effect, bool, error) {
 	}
 	if len(restarted) > 0 {
 		e.Details["restarted"] = strings.Join(restarted, ", ")
-		said = append(said, "stopped or restarted while the fault was up, and free of it since: "+e.Details["restarted"])
+		said = append(said,
+			"stopped or restarted while the fault was up, and free of it since: "+e.Details["restarted"])
 	}
 	e.Summary = strings.Join(said, "; ")
 	return e, felt, err

@@ -199,7 +199,8 @@ func (l *life) mendThem(ctx context.Context, targets []target.Node) {
 		return
 	}
 	l.in.Undone = true
-	l.fail("undone", l.Journal.Append(Entry{Record: RecordUndone, Run: l.Run, Fault: l.spec.Name, Kind: l.spec.Kind}))
+	done := Entry{Record: RecordUndone, Run: l.Run, Fault: l.spec.Name, Kind: l.spec.Kind}
+	l.fail("undone", l.Journal.Append(done))
 	l.event(PhaseUndone, "")
 }
 
@@ -225,7 +226,8 @@ func (l *life) fail(what string, err error) {
 		return
 	}
 	if p, panicked := errors.AsType[*PanicError](err); panicked {
-		l.Log.Error("fault panicked", slog.String("fault", l.spec.Name), slog.String("stack", string(p.Stack)))
+		l.Log.Error("fault panicked", slog.String("fault", l.spec.Name),
+			slog.String("stack", string(p.Stack)))
 	}
 	text := what + ": " + err.Error()
 	if l.in.Error != "" {

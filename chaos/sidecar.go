@@ -65,11 +65,13 @@ func (s *sidecar) greet(ctx context.Context) error {
 	case err != nil:
 		return err
 	case r.Hello == nil || r.Hello.Version != agent.Version:
-		return fmt.Errorf("agent on %s: speaks another version than %d: is the image stale?", s.node.Name, agent.Version)
+		return fmt.Errorf("agent on %s: speaks another version than %d: is the image stale?",
+			s.node.Name, agent.Version)
 	}
 	s.hello = *r.Hello
 	if s.node.Addr.IsValid() && !slices.Contains(s.hello.Addrs, s.node.Addr.Unmap()) {
-		return fmt.Errorf("agent on %s: its namespace has addresses %v and not %s", s.node.Name, s.hello.Addrs, s.node.Addr)
+		return fmt.Errorf("agent on %s: its namespace has addresses %v and not %s",
+			s.node.Name, s.hello.Addrs, s.node.Addr)
 	}
 	return nil
 }

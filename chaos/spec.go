@@ -20,7 +20,8 @@ type Spec struct {
 	Settle time.Duration `yaml:"settle" json:"settle"`
 
 	// Network faults, at the ingress of the selected nodes.
-	Peer   *target.Selector `yaml:"peer" json:"peer,omitempty"`     // only packets from these nodes; empty: from every peer
+	// Peer limits them to packets from these nodes; empty: from everywhere, clients included.
+	Peer   *target.Selector `yaml:"peer" json:"peer,omitempty"`
 	Delay  time.Duration    `yaml:"delay" json:"delay,omitempty"`   // one way, added to each packet
 	Jitter time.Duration    `yaml:"jitter" json:"jitter,omitempty"` // uniform, plus or minus
 	Loss   Percent          `yaml:"loss" json:"loss,omitempty"`     // share of packets dropped, such as 2%

@@ -49,7 +49,8 @@ const (
 
 // openQueue binds the first free queue from firstQueue on. The caller must close it.
 func openQueue() (*queue, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
+	const kind = unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
+	fd, err := unix.Socket(unix.AF_NETLINK, kind, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return nil, fmt.Errorf("queue socket: %w", err)
 	}

@@ -34,7 +34,9 @@ type Backend interface {
 // Serve answers requests until in ends, ctx is done, or no request came for ttl; then it undoes
 // everything and returns. The end of in is the normal end and gives nil; silence gives ErrLease. Serve
 // closes in and b.
-func Serve(ctx context.Context, in io.ReadCloser, out io.Writer, b Backend, ttl time.Duration) (err error) {
+func Serve(
+	ctx context.Context, in io.ReadCloser, out io.Writer, b Backend, ttl time.Duration,
+) (err error) {
 	lines := make(chan []byte)
 	done := make(chan struct{})
 	readErr := make(chan error, 1)

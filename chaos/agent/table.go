@@ -152,7 +152,8 @@ func matchPeers(family nftables.TableFamily, peers []netip.Addr) [][]expr.Any {
 		}
 		addr := p.AsSlice()
 		out = append(out, append(notLo(),
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(len(addr))},
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader,
+				Offset: offset, Len: uint32(len(addr))},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: addr}))
 	}
 	return out
