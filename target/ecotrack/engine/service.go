@@ -86,50 +86,41 @@ func (s *Service) Handle(pattern string, h Handler) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		rec := &statusWriter{ResponseWriter: w}
-		s.answer(rec, r, h)
+		err := s.answer(rec, r, h)
+		if err != nil {
+			writeProblem(rec, ProblemOf(err))
+		}
 		took := time.Since(began)
 		s.metrics.observe(pattern, rec.status, took)
-		level := slog.LevelDebug
+		level := slog.LevelDebug // a line for every request would cost more than many of them
 		if rec.status >= 500 {
 			level = slog.LevelWarn
 		}
 		s.opts.Log.LogAttrs(r.Context(), level, "request", slog.String("route", pattern),
-			slog.Int("status", rec.status), slog.Duration("took", took),
+			slog.Int("status", rec.status), slog.Duration("took", took), slog.Any("error", err),
 			slog.String("request_id", w.Header().Get("X-Request-Id")))
 	})
 }
 
-// answer admits the request, sets its deadline and turns errors and panics into problems.
-func (s *Service) answer(w http.ResponseWriter, r *http.Request, h Handler) {
+// answer admits the request, sets its deadline and runs h; a panic becomes an error.
+func (s *Service) answer(w http.ResponseWriter, r *http.Request, h Handler) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.opts.Log.Error("handler panicked", slog.Any("panic", v),
-				slog.String("stack", string(debug.Stack())))
-			writeProblem(w, ProblemOf(fmt.Errorf("panic: %v", v)))
+			err = fmt.Errorf("handler panicked: %v: %s", v, debug.Stack())
 		}
 	}()
-	if s.inFlight.Add(1) > int64(s.opts.MaxInFlight) {
-		s.inFlight.Add(-1)
-		writeProblem(w, NewProblem(http.StatusTooManyRequests, CodeOverloaded,
-			"%d requests are in flight", s.opts.MaxInFlight))
-		return
-	}
 	defer s.inFlight.Add(-1)
+	if s.inFlight.Add(1) > int64(s.opts.MaxInFlight) {
+		return NewProblem(http.StatusTooManyRequests, CodeOverloaded, "%d requests are in flight",
+			s.opts.MaxInFlight)
+	}
 	timeout, err := requestTimeout(r, s.opts.Timeout)
 	if err != nil {
-		writeProblem(w, ProblemOf(err))
-		return
+		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
-	if err := h(w, r.WithContext(ctx)); err != nil {
-		p := ProblemOf(err)
-		if p.Status >= 500 {
-			s.opts.Log.Warn("request failed", slog.String("code", p.Code), slog.Any("error", err),
-				slog.String("request_id", w.Header().Get("X-Request-Id")))
-		}
-		writeProblem(w, p)
-	}
+	return h(w, r.WithContext(ctx))
 }
 
 // requestTimeout returns what Request-Timeout-Ms asks for, or standard.
