@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -122,7 +123,7 @@ func frame(rec *Record, c canvas, id, title string) (drawing, scale) {
 func (d *drawing) addBands(faults []window, x scale) int {
 	longest := int((d.X1 - d.X0) / 9)
 	named := func(w window) string { return clip(fmt.Sprintf("%d %s", w.number, w.name), longest) }
-	numbered := func(w window) string { return fmt.Sprint(w.number) }
+	numbered := func(w window) string { return strconv.Itoa(w.number) }
 	spans, rows, n := d.placeLabels(faults, x, named)
 	name := named
 	if n > maxLabelRows {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"squall/loadgen"
@@ -41,7 +42,7 @@ func latencyChart(rec *Record) chart {
 func classCharts(rec *Record) []chart {
 	var out []chart
 	for n, class := range rec.Series.Classes {
-		ch := chart{ID: fmt.Sprintf("class-%d", n), Title: printable(class)}
+		ch := chart{ID: "class-" + strconv.Itoa(n), Title: printable(class)}
 		p99 := column(rec.Series.Points, func(p Point) float64 { return p.ClassP99[n] })
 		if highest(p99) == 0 {
 			ch.Empty = "No answer of this class was recorded."
@@ -149,8 +150,8 @@ func probeChart(rec *Record) chart {
 		ch.Empty = "No probe was recorded, so no outage or failover time can be shown."
 		return ch
 	}
-	ch.Note = fmt.Sprintf("One probe of each series every %s, apart from the load: the outage and failover times come from here.",
-		timeS(rec.Series.Every))
+	ch.Note = fmt.Sprintf("One probe of each series every %s, apart from the load: "+
+		"the outage and failover times come from here.", timeS(rec.Series.Every))
 	for _, c := range canvases() {
 		c.height = float64(len(rec.Series.Probes)) * 38
 		d, x := frame(rec, c, ch.ID, ch.Title)

@@ -23,8 +23,8 @@ func HTML(w io.Writer, rec *Record) error {
 	functions := template.FuncMap{
 		"mark": mark, "upper": strings.ToUpper, "sentence": sentence, "timeS": timeS, "timeMs": timeMs,
 		"timeOr": timeOr, "rto": rto, "percent": percent, "brief": brief, "whole": whole,
-		"px": coordinate, "inc": func(i int) int { return i + 1 }, "mib": func(b int64) string { return number(float64(b)/(1<<30), 1) + " GiB" },
-		"join": strings.Join, "yesNo": yesNo, "clock": func(s float64) string { return number(s, 1) + " s" },
+		"px": coordinate, "join": strings.Join, "inc": func(i int) int { return i + 1 },
+		"gib": func(b int64) string { return number(float64(b)/(1<<30), 1) + " GiB" },
 	}
 	t, err := template.New("report.html").Funcs(functions).ParseFS(templates, "templates/*")
 	if err != nil {
@@ -78,7 +78,8 @@ func newPage(rec *Record) page {
 	why := rec.why()
 	top := min(len(why), 5)
 	return page{
-		Record: rec, Word: string(rec.Outcome), Top: why[:top], More: why[top:], Covers: plural(max(rec.Series.Step, 1), "second"), Tiles: newTiles(rec),
+		Record: rec, Word: string(rec.Outcome), Top: why[:top], More: why[top:],
+		Covers: plural(max(rec.Series.Step, 1), "second"), Tiles: newTiles(rec),
 		Charts: []chart{phaseChart(rec), rateChart(rec), latencyChart(rec), errorChart(rec),
 			probeChart(rec)},
 		Classes: classCharts(rec), Objectives: newObjectiveViews(rec), Faults: newFaultViews(rec),
@@ -160,7 +161,8 @@ func lostTile(rec *Record) tile {
 	case len(a.CheckedNodes) == 0:
 		return tile{"Lost writes", "unknown", "the ledger was not read back", false}
 	case !a.Complete:
-		return tile{"Lost writes", "≥ " + count(a.Lost), "of " + count(a.Acknowledged) + " acknowledged; the audit is incomplete", a.Lost > 0}
+		return tile{"Lost writes", "≥ " + count(a.Lost),
+			"of " + count(a.Acknowledged) + " acknowledged; the audit is incomplete", a.Lost > 0}
 	default:
 		return tile{"Lost writes", count(a.Lost), "of " + count(a.Acknowledged) + " acknowledged", a.Lost > 0}
 	}

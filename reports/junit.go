@@ -179,7 +179,7 @@ func junitProperties(rec *Record) []junitProperty {
 		{"writes.lost", strconv.Itoa(rec.Audit.Lost)},
 	}
 	for i, o := range rec.Objectives {
-		name := fmt.Sprintf("objective.%d", i+1)
+		name := "objective." + strconv.Itoa(i+1)
 		out = append(out, junitProperty{name, o.Text}, junitProperty{name + ".bound", decimal(o.Bound)},
 			junitProperty{name + ".unit", o.Unit},
 			junitProperty{name + ".samples", strconv.FormatUint(o.Samples, 10)})

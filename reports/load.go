@@ -94,7 +94,7 @@ func readRaw(dir, name string, into any) error {
 	if err != nil {
 		return fmt.Errorf("result folder: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // read only: nothing can be lost
 	z, err := gzip.NewReader(f)
 	if err != nil {
 		return rawError(path, err)

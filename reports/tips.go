@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"squall/loadgen"
 )
@@ -55,7 +56,7 @@ func newTips(rec *Record) tips {
 		}
 	}
 	for n := range rec.Series.Classes {
-		add(fmt.Sprintf("class-%d", n), "p99", " ms", func(p Point) float64 { return p.ClassP99[n] })
+		add("class-"+strconv.Itoa(n), "p99", " ms", func(p Point) float64 { return p.ClassP99[n] })
 	}
 	for _, s := range rec.Series.Probes {
 		t.Charts["probes"] = append(t.Charts["probes"], probeTip(s, rec.Series))

@@ -40,7 +40,7 @@ func Write(dir string, run Run) error {
 	if err != nil {
 		return fmt.Errorf("result folder: %w", err)
 	}
-	defer os.RemoveAll(staging) // best effort: only what was not renamed is left in it
+	defer func() { _ = os.RemoveAll(staging) }() // best effort: only what was not renamed is in it
 	files := append(rawFiles(run), viewFiles(New(run))...)
 	for _, f := range files {
 		if err := stage(filepath.Join(staging, filepath.FromSlash(f.name)), f.write); err != nil {

@@ -27,7 +27,7 @@ func TestWriteLoadRoundTrip(t *testing.T) {
 		name string
 		run  Run
 	}{
-		{"full", fixtureRun(150)},
+		{"full", fixtureRun(60)},
 		{"aborted", aborted},
 		{"before the load", Run{Scenario: "s", Error: "system up: no docker"}},
 		{"empty recording", Run{Scenario: "s", Recording: &loadgen.Recording{}}},
