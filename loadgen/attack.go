@@ -306,6 +306,9 @@ func (c *classRun) settle(result *vegeta.Result) error {
 	if x.outcome == 0 {
 		return errors.New("a request came back without an outcome")
 	}
+	if x.sent < x.due-time.Millisecond { // the pacer's one promise; see ring
+		return fmt.Errorf("request %d was sent %v before it was due", h.n, x.due-x.sent)
+	}
 	c.recorder.record(x)
 	c.metrics.record(c.plan.Name, x)
 	<-c.slots
