@@ -2,7 +2,9 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -222,6 +224,30 @@ func TestPlayOverlaps(t *testing.T) {
 			"other felt true: ", "after felt true: "}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("Play() (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// hungSystem has agents that never read their input, as behind a Docker daemon that hangs.
+type hungSystem struct{ *fakeSystem }
+
+func (h hungSystem) Sidecar(context.Context, target.Node, string, []string, []string) (*target.Sidecar, error) {
+	inR, inW := io.Pipe()
+	outR, outW := io.Pipe()
+	return &target.Sidecar{Stdin: inW, Stdout: outR, Close: func() error {
+		return errors.Join(inR.Close(), outW.Close())
+	}}, nil
+}
+
+func TestPlayEndsWhenDockerHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		in := play(t, t.Context(), hungSystem{newFakeSystem()}, lossSpec("a", target.RoleEngine)).injections[0]
+		if took := time.Since(began); took > 10*time.Second+injectWithin+networkUndoWithin+agentEndsWithin {
+			t.Errorf("Play() took %s, want the limits kept", took)
+		}
+		if in.Felt || !strings.Contains(in.Error, "inject: agent on engine-1: hello: context deadline exceeded") {
+			t.Errorf("Play() = %+v, want an agent that never answers", in)
 		}
 	})
 }

@@ -29,12 +29,13 @@ type sidecar struct {
 	hello   agent.Hello
 	process *target.Sidecar
 
-	asking  chan struct{} // holds one token: one request at a time
-	id      uint64
-	send    *json.Encoder
-	answers chan agent.Response
-	done    chan struct{}
-	running sync.WaitGroup
+	asking   chan struct{} // holds one token: one request at a time
+	id       uint64
+	requests chan agent.Request  // to write
+	answers  chan agent.Response // from read; closed when the agent's output ends
+	broken   chan struct{}       // closed by write when the agent takes no more requests
+	done     chan struct{}       // closed by close
+	running  sync.WaitGroup
 }
 
 // attach starts an agent in the network namespace of n and checks that it is the right one. The caller
@@ -46,10 +47,11 @@ func attach(ctx context.Context, sys System, n target.Node, name string) (*sidec
 	}
 	s := &sidecar{
 		node: n, process: process,
-		asking: make(chan struct{}, 1), send: json.NewEncoder(process.Stdin),
-		answers: make(chan agent.Response, 16), done: make(chan struct{}),
+		asking: make(chan struct{}, 1), requests: make(chan agent.Request),
+		answers: make(chan agent.Response, 16), broken: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.running.Go(s.read)
+	s.running.Go(s.write)
 	s.running.Go(func() { s.beat(context.WithoutCancel(ctx)) })
 	if err := s.greet(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
@@ -105,13 +107,23 @@ func (s *sidecar) ask(ctx context.Context, q agent.Request) (agent.Response, err
 	}
 	s.id++
 	q.ID = s.id
-	if err := s.send.Encode(q); err != nil {
-		return fail(errors.Join(errAgentGone, err))
+	select {
+	case s.requests <- q:
+	case <-s.broken:
+		return fail(errAgentGone)
+	case <-s.done:
+		return fail(errAgentGone)
+	case <-ctx.Done():
+		return fail(ctx.Err())
 	}
 	for {
 		select {
 		case <-ctx.Done():
 			return fail(ctx.Err())
+		case <-s.broken:
+			return fail(errAgentGone)
+		case <-s.done:
+			return fail(errAgentGone)
 		case r, open := <-s.answers:
 			switch {
 			case !open:
@@ -122,6 +134,23 @@ func (s *sidecar) ask(ctx context.Context, q agent.Request) (agent.Response, err
 				return r, fmt.Errorf("agent on %s: %s: %s", s.node.Name, q.Op, r.Error)
 			}
 			return r, nil
+		}
+	}
+}
+
+// write sends requests until one cannot be sent. It is a goroutine of its own, because a write to a
+// Docker that hangs heeds no context.
+func (s *sidecar) write() {
+	enc := json.NewEncoder(s.process.Stdin)
+	for {
+		select {
+		case <-s.done:
+			return
+		case q := <-s.requests:
+			if err := enc.Encode(q); err != nil {
+				close(s.broken)
+				return
+			}
 		}
 	}
 }
