@@ -15,7 +15,7 @@ func second(sigma float64) float64   { return math.Exp(2 * sigma * sigma) }
 // errors, which are known in closed form too. Seeds are fixed, so the test either holds for ever or
 // never did.
 func TestSimulateMeanMatchesClosedForm(t *testing.T) {
-	const draws = 100_000
+	const draws = 20_000
 	activity := carbon.Sigma(carbon.ActivityGSD2)
 	for _, test := range []struct {
 		category    string

@@ -7,14 +7,19 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"squall/target/ecotrack/carbon"
 )
 
+// loadOnce shares one catalogue between the tests: it never changes, and loading it under the race
+// detector takes a second.
+var loadOnce = sync.OnceValues(Load)
+
 func load(t testing.TB) *Catalogue {
 	t.Helper()
-	catalogue, err := Load()
+	catalogue, err := loadOnce()
 	if err != nil {
 		t.Fatalf("Load() = %v", err)
 	}
@@ -50,17 +55,26 @@ func TestLoadReturnsTheWholeSet(t *testing.T) {
 }
 
 // sample is a part of factors.csv with every kind of row that the traps touch: the whole file, once
-// per trap, takes long.
+// per trap, takes long. The caller may change what it gets.
 func sample(t *testing.T) [][]string {
 	t.Helper()
-	records, err := csv.NewReader(bytes.NewReader(factorsCSV)).ReadAll()
+	records, err := sampleOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
+	fresh := make([][]string, len(records))
+	for i, record := range records {
+		fresh[i] = slices.Clone(record)
+	}
+	return fresh
+}
+
+var sampleOnce = sync.OnceValues(func() ([][]string, error) {
+	records, err := csv.NewReader(bytes.NewReader(factorsCSV)).ReadAll()
 	return slices.DeleteFunc(records, func(record []string) bool {
 		return record[0] != "id" && !samplePattern.MatchString(record[0])
-	})
-}
+	}), err
+})
 
 var samplePattern = regexp.MustCompile(
 	`^(epa24\.(stat\.(natural_gas|peat)|waste\.mixed_msw|gwp\.r_404a)|egrid2023|ember\.(fr|ky|cy)|` +
@@ -226,12 +240,13 @@ func TestParseCatchesAllZeroGases(t *testing.T) {
 }
 
 func TestParseRefusesForeignFiles(t *testing.T) {
+	good := string(write(t, sample(t)))
 	for name, file := range map[string]string{
 		"empty":         "",
 		"other header":  "id,name\n1,coal\n",
 		"only a header": strings.Join(factorColumns(), ",") + "\n",
-		"ragged row":    string(factorsCSV) + "one,two\n",
-		"open quote":    string(factorsCSV) + "\"one,two\n",
+		"ragged row":    good + "one,two\n",
+		"open quote":    good + "\"one,two\n",
 	} {
 		if _, err := Parse([]byte(file), gwpCSV); err == nil {
 			t.Errorf("Parse(%s) = nil, want an error", name)
@@ -240,7 +255,7 @@ func TestParseRefusesForeignFiles(t *testing.T) {
 		}
 	}
 	// A file in which every row is wrong is reported in a bounded message.
-	_, err := Parse(bytes.ReplaceAll(factorsCSV, []byte(",AR5,"), []byte(",AR3,")), gwpCSV)
+	_, err := Parse([]byte(strings.ReplaceAll(good, ",AR5,", ",AR3,")), gwpCSV)
 	if err == nil || len(err.Error()) > 20_000 || !strings.Contains(err.Error(), "more") {
 		t.Errorf("Parse with AR3 everywhere: message of %d bytes, want at most 20000 and a count of the rest",
 			len(err.Error()))
@@ -262,6 +277,7 @@ func TestParseReportsEveryMistake(t *testing.T) {
 }
 
 func TestParseChecksGWPTable(t *testing.T) {
+	factors := write(t, sample(t))
 	for _, test := range []struct{ name, old, changed string }{
 		{"methane of the plain AR6 table", "CH4_non_fossil_and_combustion,,,,28,27.0", "CH4_non_fossil_and_combustion,,,,28,27.9"},
 		{"other AR5 methane", "CH4,,21,25,28,27.9", "CH4,,21,25,30,27.9"},
@@ -277,7 +293,7 @@ func TestParseChecksGWPTable(t *testing.T) {
 			if bytes.Equal(changed, gwpCSV) {
 				t.Fatalf("gwp.csv does not contain %q", test.old)
 			}
-			_, err := Parse(factorsCSV, changed)
+			_, err := Parse(factors, changed)
 			if row, ok := errors.AsType[*RowError](err); !ok || row.File != gwpFileName {
 				t.Errorf("Parse = %v, want a *RowError in %s", err, gwpFileName)
 			}
