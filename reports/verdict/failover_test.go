@@ -104,6 +104,31 @@ func TestFailovers(t *testing.T) {
 			detection: "nil", write: "nil", read: "nil", outage: "nil", resolution: "nil",
 		},
 		{
+			name:      "a fault that ends as it takes effect",
+			in:        newRun(40).fault("crash", 10*second, 10*second).probes(40*second, 10*second, 14*second),
+			detection: "1.00", write: "4.00", read: "4.00", outage: "4.20", resolution: "4.00",
+		},
+		{
+			name:      "the same, unnoticed",
+			in:        newRun(40).fault("crash", 10*second, 10*second).probes(40*second, 0, 0),
+			detection: "nil", write: "0.00", read: "0.00", outage: "0.20", resolution: "4.00",
+		},
+		{
+			name:      "a prober that is silent for most of the fault proves nothing",
+			in:        newRun(40).fault("kill", 10*second, 20*second).probes(14*second, 0, 0).also(39*second, 40*second, true),
+			detection: "nil", write: "nil", read: "nil", outage: "25.20", resolution: "14.00",
+		},
+		{
+			name:      "nothing was acknowledged before the fault either",
+			in:        newRun(40).fault("kill", 10*second, 20*second).probes(40*second, 0, 14*second),
+			detection: "1.00", write: "4.00", read: "4.00", outage: "14.01", resolution: "14.00",
+		},
+		{
+			name:      "a probe due when the fault's phase is over is not the fault's",
+			in:        newRun(40).fault("kill", 10*second, 20*second).probes(40*second, 22*second, 24*second),
+			detection: "nil", write: "0.00", read: "0.00", outage: "2.20", resolution: "14.00",
+		},
+		{
 			name: "a starved prober proves nothing",
 			in: newRun(40).fault("kill", 10*second, 20*second).probes(10*second, 0, 0).
 				also(39*second, 40*second, true),
