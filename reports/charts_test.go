@@ -182,6 +182,25 @@ func TestKeyFigures(t *testing.T) {
 	}
 }
 
+func TestAuditMarks(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		audit verdict.Audit
+		want  string
+	}{
+		{"clean", verdict.Audit{Complete: true}, "✓"},
+		{"lost", verdict.Audit{Complete: true, Lost: 1}, "✗"},
+		{"not finished", verdict.Audit{}, "?"},
+		{"not finished, and lost already", verdict.Audit{Lost: 1}, "✗"},
+	} {
+		for _, c := range newAuditCells(test.audit) {
+			if c.Name == "lost" && c.Mark != test.want {
+				t.Errorf("%s: newAuditCells() marks lost with %q, want %q", test.name, c.Mark, test.want)
+			}
+		}
+	}
+}
+
 func TestNumbersReadWell(t *testing.T) {
 	for _, test := range []struct{ got, want string }{
 		{number(1234567.5, 1), "1,234,567.5"}, {number(-0.0001, 2), "0"}, {number(999, 3), "999"},

@@ -256,24 +256,38 @@ func newClassRows(rec *Record) []classRow {
 	return append(out, classRow{"all", rec.Load.Totals})
 }
 
-// auditCell is one figure of the audit; Harm marks those that must be zero.
+// auditCell is one figure of the audit. Harm is set on those that must be zero; Mark tells how they
+// stand: a zero of an audit that was not finished proves nothing.
 type auditCell struct {
 	Name, Meaning string
 	Number        int
 	Harm          bool
+	Mark          string
 }
 
 func newAuditCells(a verdict.Audit) []auditCell {
-	return []auditCell{
-		{"acknowledged", "answered 2xx with a receipt: must exist exactly once", a.Acknowledged, false},
-		{"unknown", "timeout, reset or 5xx: may exist", a.Unknown, false},
-		{"recovered", "unknown to the client, found in the ledger", a.Recovered, false},
-		{"refused", "provably not executed: must not exist", a.Refused, false},
-		{"lost", "acknowledged, absent from the primary", a.Lost, true},
-		{"duplicate", "one key more than once", a.Duplicate, true},
-		{"phantom", "in the ledger, never asked for or refused", a.Phantom, true},
-		{"altered", "differs from its receipt", a.Altered, true},
-		{"wrong", "value differs from the generator's own computation", a.Wrong, true},
-		{"diverged", "rows of a standby that differ from the primary", a.Diverged, true},
+	cells := []auditCell{
+		{Name: "acknowledged", Meaning: "answered 2xx with a receipt: must exist exactly once", Number: a.Acknowledged},
+		{Name: "unknown", Meaning: "timeout, reset or 5xx: may exist", Number: a.Unknown},
+		{Name: "recovered", Meaning: "unknown to the client, found in the ledger", Number: a.Recovered},
+		{Name: "refused", Meaning: "provably not executed: must not exist", Number: a.Refused},
+		{Name: "lost", Meaning: "acknowledged, absent from the primary", Number: a.Lost, Harm: true},
+		{Name: "duplicate", Meaning: "one key more than once", Number: a.Duplicate, Harm: true},
+		{Name: "phantom", Meaning: "in the ledger, never asked for or refused", Number: a.Phantom, Harm: true},
+		{Name: "altered", Meaning: "differs from its receipt", Number: a.Altered, Harm: true},
+		{Name: "wrong", Meaning: "value differs from the generator's own computation", Number: a.Wrong, Harm: true},
+		{Name: "diverged", Meaning: "rows of a standby that differ from the primary", Number: a.Diverged, Harm: true},
 	}
+	for i := range cells {
+		switch c := &cells[i]; {
+		case !c.Harm:
+		case c.Number > 0:
+			c.Mark = mark(verdict.Missed)
+		case a.Complete:
+			c.Mark = mark(verdict.Met)
+		default:
+			c.Mark = mark(verdict.Inconclusive)
+		}
+	}
+	return cells
 }
