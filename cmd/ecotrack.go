@@ -27,7 +27,7 @@ type ecotrackOptions struct {
 	database, readDatabase, queue        string
 	queueReplicas, maxInFlight, maxConns int
 	workerLoops                          int
-	drain                                time.Duration
+	timeout, drain                       time.Duration
 	log                                  *slog.Logger
 }
 
@@ -105,10 +105,15 @@ func ecotrackFromEnv(role string, getenv func(string) string, s *streams) (ecotr
 		o.database = required("ECOTRACK_DATABASE_URL")
 		o.queue = required("ECOTRACK_QUEUE_URL")
 	}
-	var err error
-	if o.drain, err = time.ParseDuration(text("ECOTRACK_DRAIN", "1s")); err != nil {
-		mistakes = append(mistakes, fmt.Errorf("ecotrack %s: ECOTRACK_DRAIN: %w", role, err))
+	duration := func(name, standard string) time.Duration {
+		d, err := time.ParseDuration(text(name, standard))
+		if err != nil || d <= 0 {
+			mistakes = append(mistakes, fmt.Errorf("ecotrack %s: %s must be a duration > 0s, got %q",
+				role, name, getenv(name)))
+		}
+		return d
 	}
+	o.timeout, o.drain = duration("ECOTRACK_TIMEOUT", "10s"), duration("ECOTRACK_DRAIN", "1s")
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(text("ECOTRACK_LOG_LEVEL", "info"))); err != nil {
 		mistakes = append(mistakes, fmt.Errorf("ecotrack %s: ECOTRACK_LOG_LEVEL: %w", role, err))
@@ -127,7 +132,7 @@ func (o ecotrackOptions) ledger(ctx context.Context, url string, readOnly bool) 
 func (o ecotrackOptions) service(reg *prometheus.Registry, l *ledger.Ledger, ready func() error) *engine.Service {
 	engine.RegisterPool(reg, l.Stat)
 	return engine.NewService(engine.ServiceOptions{Role: o.role, Node: o.node, Zone: o.zone,
-		MaxInFlight: o.maxInFlight, Drain: o.drain, Ready: ready, Registry: reg, Log: o.log})
+		MaxInFlight: o.maxInFlight, Timeout: o.timeout, Drain: o.drain, Ready: ready, Registry: reg, Log: o.log})
 }
 
 func (o ecotrackOptions) serve(ctx context.Context, s *engine.Service) error {

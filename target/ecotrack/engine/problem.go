@@ -48,6 +48,7 @@ const (
 	CodeStoreReadOnly    = "store_read_only"           // 503, not executed
 	CodeOutcomeUnknown   = "outcome_unknown"           // 503, perhaps executed: send it again
 	CodeQueueUnavailable = "queue_unavailable"         // 503, perhaps queued: send it again
+	CodeDraining         = "draining"                  // 503, of the probes only
 	CodeDeadline         = "deadline_exceeded"         // 503, not executed
 )
 

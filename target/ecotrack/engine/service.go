@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -148,16 +147,24 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
+// healthz says whether the node takes requests at all: until it drains. Unlike readyz it does not
+// depend on the store, so that a balancer that asks here leaves an engine in service that answers
+// estimates and imports while the database fails over.
 func (s *Service) healthz(w http.ResponseWriter, _ *http.Request) {
+	if s.draining.Load() {
+		writeProblem(w, NewProblem(http.StatusServiceUnavailable, CodeDraining, "draining"))
+		return
+	}
 	WriteJSON(w, http.StatusOK, map[string]string{"status": "ok", "role": s.opts.Role, "node": s.opts.Node})
 }
 
-func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
-	err := s.opts.Ready()
+// readyz says whether the node can do all of its work: it is not draining and its store is usable.
+func (s *Service) readyz(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
-		err = errors.New("draining")
+		s.healthz(w, r)
+		return
 	}
-	if err != nil {
+	if err := s.opts.Ready(); err != nil {
 		writeProblem(w, NewProblem(http.StatusServiceUnavailable, CodeStoreUnavailable, "%v", err))
 		return
 	}

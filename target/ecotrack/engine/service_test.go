@@ -117,6 +117,11 @@ func TestReadiness(t *testing.T) {
 	if got := ready(); got != 503 {
 		t.Errorf("readyz with the store down = %d, want 503", got)
 	}
+	rec := &recorder{header: http.Header{}}
+	s.ServeHTTP(rec, mustRequest(t, "/healthz"))
+	if rec.status != 200 {
+		t.Errorf("healthz with the store down = %d, want 200", rec.status)
+	}
 }
 
 func TestPanicIsAProblem(t *testing.T) {
@@ -154,7 +159,7 @@ func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 func TestServeDrains(t *testing.T) {
 	m := newMemory()
 	m.block, m.entered = make(chan struct{}), make(chan struct{}, 1)
-	s := NewService(ServiceOptions{Drain: 300 * time.Millisecond})
+	s := NewService(ServiceOptions{Drain: time.Second})
 	New(catalogue(t), m, m).Register(s)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -182,14 +187,16 @@ func TestServeDrains(t *testing.T) {
 	}()
 	<-m.entered
 	stop()
-	await(t, "not ready while draining", func() bool {
-		resp, err := http.Get(base + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == 503
-	})
+	for _, path := range []string{"/readyz", "/healthz"} {
+		await(t, path+" is 503 while draining", func() bool {
+			resp, err := http.Get(base + path)
+			if err != nil {
+				return false
+			}
+			_ = resp.Body.Close()
+			return resp.StatusCode == 503
+		})
+	}
 	close(m.block)
 	if got := <-status; got != 201 {
 		t.Errorf("request in flight at the signal = %d, want 201", got)
