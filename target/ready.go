@@ -1,10 +1,12 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +22,7 @@ type NotReadyError struct {
 	ExitCode int    // of an exited node
 	Reason   string // what was missing
 	Log      string // its last log lines
+	role     Role
 }
 
 func (e *NotReadyError) Error() string {
@@ -32,53 +35,86 @@ func (e *NotReadyError) Error() string {
 }
 
 // awaitReady returns once every node is healthy. A node that exited ends the wait at once.
+//
+// Only the first database node asks after the whole cluster: Patroni's HTTP server is Python, and
+// four nodes asking all four slowed the start that they waited for.
 func (s *System) awaitReady(ctx context.Context) error {
 	began := time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
-		wg    sync.WaitGroup
-		mu    sync.Mutex
-		first error
+		wg     sync.WaitGroup
+		mu     sync.Mutex
+		failed []*NotReadyError
 	)
+	asked := false
 	for _, n := range s.Nodes() {
+		check := s.checkNode
+		if n.Role == RoleDatabase || n.Role == RoleReplica {
+			if asked {
+				check = s.checkDatabase
+			}
+			asked = true
+		}
 		wg.Go(func() {
-			err := s.awaitNode(ctx, n)
+			err := s.awaitNode(ctx, n, check)
 			if err == nil {
 				s.report(Step{Name: "node " + n.Name, Text: "healthy", Done: true, Took: time.Since(began)})
 				return
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if first == nil {
-				first = err
-				cancel()
+			failed = append(failed, err)
+			if err.State != "running" {
+				cancel() // it will not come back by itself
 			}
 		})
 	}
 	wg.Wait()
-	return first
+	if len(failed) == 0 {
+		return nil
+	}
+	return rootCause(failed)
+}
+
+// rootCause picks, of the nodes that were not ready, the one that kept the others from it: one that
+// does not run before those that wait, and then in the order in which the roles build on each other.
+func rootCause(failed []*NotReadyError) error {
+	order := startOrder()
+	return slices.MinFunc(failed, func(a, b *NotReadyError) int {
+		if aRuns, bRuns := a.State == "running", b.State == "running"; aRuns != bRuns {
+			if bRuns {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(slices.Index(order, a.role), slices.Index(order, b.role)), cmp.Compare(a.Node, b.Node))
+	})
 }
 
 // awaitNode polls one node until it is healthy. Its error describes the node as it was found last.
-func (s *System) awaitNode(ctx context.Context, n Node) error {
+func (s *System) awaitNode(ctx context.Context, n Node, check func(context.Context, Node) error) *NotReadyError {
+	reason := errors.New("never asked")
 	for {
-		reason := s.checkNode(ctx, n)
-		if reason == nil {
+		err := check(ctx, n)
+		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil { // else it only says that the wait has ended
+			reason = err
+		}
 		running, _, err := s.Running(ctx, n)
-		if ended := err == nil && !running; ended || pause(ctx, 200*time.Millisecond) != nil {
+		if ended := err == nil && !running; ended || pause(ctx, 300*time.Millisecond) != nil {
 			return s.notReady(n, reason)
 		}
 	}
 }
 
 // notReady collects what is known of a node; it works after the wait's context has ended.
-func (s *System) notReady(n Node, reason error) error {
+func (s *System) notReady(n Node, reason error) *NotReadyError {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	e := &NotReadyError{Node: n.Name, State: "missing", Reason: reason.Error()}
+	e := &NotReadyError{Node: n.Name, State: "missing", Reason: reason.Error(), role: n.Role}
 	if state, err := s.state(ctx, n); err == nil {
 		e.State, e.ExitCode = string(state.Status), state.ExitCode
 	}
@@ -102,7 +138,7 @@ func (s *System) checkNode(ctx context.Context, n Node) error {
 	case RoleQueue:
 		return s.checkQueue(ctx, n)
 	case RoleDatabase, RoleReplica:
-		if _, err := s.expectOK(ctx, n, "patroni", "/health"); err != nil {
+		if err := s.checkDatabase(ctx, n); err != nil {
 			return err
 		}
 		return s.checkCluster(ctx)
@@ -113,6 +149,12 @@ func (s *System) checkNode(ctx context.Context, n Node) error {
 	default:
 		return fmt.Errorf("role %q has no health check", n.Role)
 	}
+}
+
+// checkDatabase wants PostgreSQL up on this node, in whatever role.
+func (s *System) checkDatabase(ctx context.Context, n Node) error {
+	_, err := s.expectOK(ctx, n, "patroni", "/health")
+	return err
 }
 
 // checkQueue wants the server healthy, JetStream included, and the cluster's metadata led.

@@ -60,6 +60,25 @@ func TestNotReadyErrorSaysWhatIsKnown(t *testing.T) {
 	}
 }
 
+func TestRootCause(t *testing.T) {
+	engine := &NotReadyError{Node: "engine-1", State: "running", role: RoleEngine}
+	database := &NotReadyError{Node: "database-1", State: "running", role: RoleDatabase}
+	dead := &NotReadyError{Node: "worker-1", State: "exited", role: RoleWorker}
+	tests := []struct {
+		name   string
+		failed []*NotReadyError
+		want   error
+	}{
+		{"what the others wait for", []*NotReadyError{engine, database}, database},
+		{"what does not run", []*NotReadyError{engine, database, dead}, dead},
+	}
+	for _, test := range tests {
+		if got := rootCause(test.failed); got != test.want {
+			t.Errorf("%s: rootCause() = %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
 // TestContainerUpNamesTheNodeThatFails gives one node an image in which it cannot run.
 func TestContainerUpNamesTheNodeThatFails(t *testing.T) {
 	images := testImages(t)

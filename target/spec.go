@@ -12,7 +12,12 @@ type Spec struct {
 	// "lab" (ttl 5 s, below upstream's limits). Default "lab".
 	Failover string `yaml:"failover" json:"failover"`
 	// Replication is "quorum" (strict; an acknowledged write survives the loss of any one node,
-	// the default) or "async" (for control scenarios that must lose writes).
+	// the default) or "async", the "fast" configuration found in the field, for control scenarios
+	// that must lose writes: no synchronous standby, and synchronous_commit off with
+	// wal_writer_delay 10s, so that a commit is acknowledged up to 30 s before its WAL is written
+	// and sent. A SIGKILL of the primary loses them: measured 284, 300 and 300 of 300 acknowledged
+	// writes, at 70/s. (Asynchronous replication alone loses next to nothing on one machine: the
+	// standby has a write within a millisecond.)
 	Replication string `yaml:"replication" json:"replication"`
 	// HealthChecks is "on" (default) or "off": whether the balancer checks and ejects engines
 	// and retries safe requests on another one.

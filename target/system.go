@@ -156,5 +156,6 @@ func (s *System) Down(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("system down: %w", err)
 	}
-	return nil
+	// Closes idle connections only: Down can be repeated.
+	return s.docker.Close()
 }

@@ -1,0 +1,56 @@
+package target
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestContainerHealthChecksDecideWhatADeadEngineCosts shows the balancer with its checks off beside
+// the default: with them the death of an engine is hidden soon, without them it keeps its share.
+func TestContainerHealthChecksDecideWhatADeadEngineCosts(t *testing.T) {
+	tests := []struct {
+		checks               string
+		leastShare, maxShare float64 // of requests that fail
+	}{
+		{"on", 0, 0},
+		{"off", 0.15, 0.55}, // a third, in a small sample
+	}
+	for _, test := range tests {
+		t.Run(test.checks, func(t *testing.T) {
+			id := fmt.Sprintf("test-checks-%s", test.checks)
+			spec := Spec{HealthChecks: test.checks, Failover: "stock",
+				Nodes: map[Role]NodeSpec{RoleConsensus: {Count: 1}, RoleQueue: {Count: 1}}}
+			system, err := Up(t.Context(), spec, Options{RunID: id, Images: testImages(t), Reap: true})
+			if system != nil {
+				t.Cleanup(func() {
+					if err := system.Down(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			if err != nil {
+				t.Fatalf("Up: %v", err)
+			}
+			engine, _ := system.Node("engine-1")
+			if err := system.Kill(t.Context(), engine); err != nil {
+				t.Fatal(err)
+			}
+			// Longer than the checks need, and than the balancer needs to ask for names again.
+			if err := pause(t.Context(), 5*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			const requests = 60
+			failures := 0
+			for i := range requests {
+				if !post(system, fmt.Sprintf("key-%d", i)) {
+					failures++
+				}
+			}
+			if share := float64(failures) / requests; share < test.leastShare || share > test.maxShare {
+				t.Errorf("%d of %d requests failed, want a share within %g and %g", failures, requests,
+					test.leastShare, test.maxShare)
+			}
+		})
+	}
+}
