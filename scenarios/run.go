@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"squall/chaos"
@@ -97,4 +98,7 @@ type runner struct {
 	id     string // of the run: label of everything that belongs to it
 	dir    string
 	run    reports.Run
+
+	mu    sync.Mutex // guards notes
+	notes []noted
 }

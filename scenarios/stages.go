@@ -17,6 +17,10 @@ import (
 
 // up makes the images and starts the system.
 func (r *runner) up(ctx context.Context) error {
+	var err error
+	if r.run.Environment.Docker, err = target.DaemonVersion(ctx); err != nil {
+		return err
+	}
 	images, err := target.EnsureImages(ctx, target.ImageOptions{Binary: r.Binary, Progress: r.step})
 	if err != nil {
 		return fmt.Errorf("images: %w", err)
@@ -138,6 +142,7 @@ func (r *runner) begin() {
 
 // judge judges what was measured. An interrupted run is aborted, with the exit code of its signal.
 func (r *runner) judge(ctx context.Context) {
+	r.run.Events = r.events()
 	r.run.Judge()
 	if ctx.Err() != nil {
 		r.run.Verdict.Outcome = verdict.Aborted
@@ -156,8 +161,12 @@ func (r *runner) makeFolder() (string, error) {
 }
 
 func (r *runner) step(s target.Step) {
+	text := s.Name + ": " + s.Text
+	if s.Done {
+		r.note("info", fmt.Sprintf("%s (%.1f s)", text, s.Took.Seconds()))
+	}
 	if r.Progress != nil {
-		r.Progress.Step(s.Name+": "+s.Text, s.Done, s.Took)
+		r.Progress.Step(text, s.Done, s.Took)
 	}
 }
 
@@ -168,7 +177,38 @@ func (r *runner) tick(t loadgen.Tick) {
 }
 
 func (r *runner) event(e chaos.Event) {
+	level := "info"
+	if e.Phase == chaos.PhaseFailed {
+		level = "error"
+	}
+	r.note(level, fmt.Sprintf("fault %s %s: %s", e.Fault, e.Phase, e.Text))
 	if r.Progress != nil {
 		r.Progress.Event(e)
 	}
+}
+
+// note adds a line to the run's own log, with the time of day: second zero is not known yet while
+// the system comes up.
+func (r *runner) note(level, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes = append(r.notes, noted{time.Now(), reports.Event{Level: level, Text: text}})
+}
+
+// noted is a line of the log with its time of day.
+type noted struct {
+	at time.Time
+	reports.Event
+}
+
+// events are the lines of the log counted from second zero.
+func (r *runner) events() []reports.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var events []reports.Event
+	for _, n := range r.notes {
+		n.At = n.at.Sub(r.run.StartedAt)
+		events = append(events, n.Event)
+	}
+	return events
 }

@@ -78,3 +78,17 @@ func (c *Containers) sidecars(ctx context.Context, id string) ([]container.Summa
 	}
 	return found, nil
 }
+
+// DaemonVersion is the version of the Docker daemon, such as "20.10.24".
+func DaemonVersion(ctx context.Context) (string, error) {
+	docker, err := connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer docker.Close()
+	version, err := docker.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err != nil {
+		return "", fmt.Errorf("docker: %w", err)
+	}
+	return version.Version, nil
+}
