@@ -25,8 +25,8 @@ import (
 type ecotrackOptions struct {
 	role, node, zone, listen             string
 	database, readDatabase, queue        string
-	queueReplicas, maxInFlight, maxConns int
-	workerLoops                          int
+	queueReplicas, maxInFlight, maxConns int32
+	workerLoops                          int32
 	timeout, drain                       time.Duration
 	log                                  *slog.Logger
 }
@@ -83,21 +83,21 @@ func ecotrackFromEnv(role string, getenv func(string) string, s *streams) (ecotr
 		}
 		return v
 	}
-	number := func(name string, standard int) int {
-		v, err := strconv.Atoi(text(name, strconv.Itoa(standard)))
+	number := func(name, standard string) int32 {
+		v, err := strconv.ParseInt(text(name, standard), 10, 32)
 		if err != nil || v < 1 {
 			mistakes = append(mistakes, fmt.Errorf("ecotrack %s: %s must be a number > 0, got %q",
 				role, name, getenv(name)))
 		}
-		return v
+		return int32(v)
 	}
 	o := ecotrackOptions{
 		role: role, node: text("ECOTRACK_NODE", role), zone: getenv("ECOTRACK_ZONE"),
 		listen:        text("ECOTRACK_LISTEN", ":8080"),
-		queueReplicas: number("ECOTRACK_QUEUE_REPLICAS", 1),
-		maxInFlight:   number("ECOTRACK_MAX_IN_FLIGHT", 128),
-		maxConns:      number("ECOTRACK_MAX_CONNECTIONS", 12),
-		workerLoops:   number("ECOTRACK_WORKER_LOOPS", 2),
+		queueReplicas: number("ECOTRACK_QUEUE_REPLICAS", "1"),
+		maxInFlight:   number("ECOTRACK_MAX_IN_FLIGHT", "128"),
+		maxConns:      number("ECOTRACK_MAX_CONNECTIONS", "12"),
+		workerLoops:   number("ECOTRACK_WORKER_LOOPS", "2"),
 	}
 	if role == "reporting" {
 		o.readDatabase = required("ECOTRACK_READ_DATABASE_URL")
@@ -124,7 +124,7 @@ func ecotrackFromEnv(role string, getenv func(string) string, s *streams) (ecotr
 }
 
 func (o ecotrackOptions) ledger(ctx context.Context, url string, readOnly bool) (*ledger.Ledger, error) {
-	return ledger.Open(ctx, url, ledger.Options{Node: o.node, MaxConns: int32(o.maxConns),
+	return ledger.Open(ctx, url, ledger.Options{Node: o.node, MaxConns: o.maxConns,
 		ReadOnly: readOnly, Log: o.log})
 }
 
@@ -132,7 +132,7 @@ func (o ecotrackOptions) ledger(ctx context.Context, url string, readOnly bool) 
 func (o ecotrackOptions) service(reg *prometheus.Registry, l *ledger.Ledger, ready func() error) *engine.Service {
 	engine.RegisterPool(reg, l.Stat)
 	return engine.NewService(engine.ServiceOptions{Role: o.role, Node: o.node, Zone: o.zone,
-		MaxInFlight: o.maxInFlight, Timeout: o.timeout, Drain: o.drain, Ready: ready, Registry: reg, Log: o.log})
+		MaxInFlight: int(o.maxInFlight), Timeout: o.timeout, Drain: o.drain, Ready: ready, Registry: reg, Log: o.log})
 }
 
 func (o ecotrackOptions) serve(ctx context.Context, s *engine.Service) error {
@@ -154,7 +154,7 @@ func runEngine(ctx context.Context, o ecotrackOptions) error {
 		return err
 	}
 	defer store.Close()
-	queue, err := engine.OpenQueue(o.queue, engine.QueueOptions{Name: o.node, Replicas: o.queueReplicas, Log: o.log})
+	queue, err := engine.OpenQueue(o.queue, engine.QueueOptions{Name: o.node, Replicas: int(o.queueReplicas), Log: o.log})
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func runWorker(ctx context.Context, o ecotrackOptions) error {
 		return err
 	}
 	defer store.Close()
-	queue, err := engine.OpenQueue(o.queue, engine.QueueOptions{Name: o.node, Replicas: o.queueReplicas, Log: o.log})
+	queue, err := engine.OpenQueue(o.queue, engine.QueueOptions{Name: o.node, Replicas: int(o.queueReplicas), Log: o.log})
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func runWorker(ctx context.Context, o ecotrackOptions) error {
 	w := worker.New(engine.NewCalculator(catalogue), store, worker.Options{Registry: reg, Log: o.log})
 	ctx, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { w.Run(ctx, queue, o.workerLoops) })
+	wg.Go(func() { w.Run(ctx, queue, int(o.workerLoops)) })
 	err = o.serve(ctx, s)
 	stop()
 	wg.Wait()
