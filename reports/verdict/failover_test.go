@@ -114,6 +114,11 @@ func TestFailovers(t *testing.T) {
 			detection: "nil", write: "0.00", read: "0.00", outage: "0.20", resolution: "4.00",
 		},
 		{
+			name:      "a recording that ends with the last good window",
+			in:        newRun(40).fault("kill", 10*second, 12*second).probes(17*second, 10*second, 14*second),
+			detection: "1.00", write: "4.00", read: "4.00", outage: "4.20", resolution: "6.00",
+		},
+		{
 			name:      "a prober that is silent for most of the fault proves nothing",
 			in:        newRun(40).fault("kill", 10*second, 20*second).probes(14*second, 0, 0).also(39*second, 40*second, true),
 			detection: "nil", write: "nil", read: "nil", outage: "25.20", resolution: "14.00",
