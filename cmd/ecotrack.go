@@ -128,11 +128,18 @@ func (o ecotrackOptions) ledger(ctx context.Context, url string, readOnly bool) 
 		ReadOnly: readOnly, Log: o.log})
 }
 
+func (o ecotrackOptions) openQueue() (*engine.Queue, error) {
+	return engine.OpenQueue(o.queue, engine.QueueOptions{Name: o.node, Replicas: int(o.queueReplicas),
+		Log: o.log})
+}
+
 // service returns the HTTP side of a role with the metrics of its pool.
-func (o ecotrackOptions) service(reg *prometheus.Registry, l *ledger.Ledger, ready func() error) *engine.Service {
+func (o ecotrackOptions) service(reg *prometheus.Registry, l *ledger.Ledger, ready func() error,
+) *engine.Service {
 	engine.RegisterPool(reg, l.Stat)
 	return engine.NewService(engine.ServiceOptions{Role: o.role, Node: o.node, Zone: o.zone,
-		MaxInFlight: int(o.maxInFlight), Timeout: o.timeout, Drain: o.drain, Ready: ready, Registry: reg, Log: o.log})
+		MaxInFlight: int(o.maxInFlight), Timeout: o.timeout, Drain: o.drain, Ready: ready,
+		Registry: reg, Log: o.log})
 }
 
 func (o ecotrackOptions) serve(ctx context.Context, s *engine.Service) error {
@@ -154,7 +161,7 @@ func runEngine(ctx context.Context, o ecotrackOptions) error {
 		return err
 	}
 	defer store.Close()
-	queue, err := engine.OpenQueue(o.queue, engine.QueueOptions{Name: o.node, Replicas: int(o.queueReplicas), Log: o.log})
+	queue, err := o.openQueue()
 	if err != nil {
 		return err
 	}
@@ -174,7 +181,7 @@ func runWorker(ctx context.Context, o ecotrackOptions) error {
 		return err
 	}
 	defer store.Close()
-	queue, err := engine.OpenQueue(o.queue, engine.QueueOptions{Name: o.node, Replicas: int(o.queueReplicas), Log: o.log})
+	queue, err := o.openQueue()
 	if err != nil {
 		return err
 	}

@@ -149,8 +149,8 @@ func (q *Queue) Publish(ctx context.Context, job ImportJob) (duplicate bool, err
 	}
 	const headers = 1 << 10 // our one header and the protocol's own, generously
 	if limit := q.nc.MaxPayload(); limit > 0 && int64(len(payload)+headers) > limit {
-		return false, NewProblem(http.StatusRequestEntityTooLarge, CodeTooLarge, "the queue takes %d bytes, the job has %d",
-			limit-headers, len(payload))
+		return false, NewProblem(http.StatusRequestEntityTooLarge, CodeTooLarge,
+			"the queue takes %d bytes, the job has %d", limit-headers, len(payload))
 	}
 	for {
 		duplicate, err = q.publishOnce(ctx, job.Job, payload)
