@@ -100,7 +100,7 @@ func (r *request) judge(x exchange, cancelled bool) judgement {
 
 // judgeFailure says of every write whether it may have been executed.
 func (r *request) judgeFailure(j *judgement, x exchange) {
-	if r.wantFound == mayMiss && x.err == nil && x.status == http.StatusNotFound && problemCode(x) != "" {
+	if r.mayMiss && x.err == nil && x.status == http.StatusNotFound && problemCode(x) != "" {
 		*j = judgement{outcome: outcomeOK, units: 1}
 		return
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
 // ecoTrack answers like EcoTrack's engine, from memory. It is a stand-in for the wire, not for the
@@ -219,5 +221,28 @@ func TestRunStalledServer(t *testing.T) {
 	}
 	if got := c.Response.Max(); got < 700*time.Millisecond {
 		t.Errorf("slowest response %v, want about 800ms", got)
+	}
+}
+
+// TestVegetaHidesTheStall is the control of TestRunStalledServer: vegeta alone, with the same rate
+// and the same stall, shows one slow request. Should this fail one day, vegeta has changed and the
+// pacer may be simplified.
+func TestVegetaHidesTheStall(t *testing.T) {
+	var once sync.Once
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		once.Do(func() { <-time.After(800 * time.Millisecond) })
+	}))
+	t.Cleanup(server.Close)
+	attacker := vegeta.NewAttacker(vegeta.Workers(1), vegeta.MaxWorkers(1))
+	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: server.URL})
+	slow, seen := 0, 0
+	for r := range attacker.Attack(targeter, vegeta.Rate{Freq: 50, Per: time.Second}, 2*time.Second, "a") {
+		seen++
+		if r.Latency > 100*time.Millisecond {
+			slow++
+		}
+	}
+	if slow < 1 || slow > 5 || seen < 50 {
+		t.Errorf("%d of %d requests slow, want about 1 of 100: 40 were due during the stall", slow, seen)
 	}
 }

@@ -24,6 +24,7 @@ func TestRunStarvedGenerator(t *testing.T) {
 	}
 	for _, row := range table {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			_, server := newEcoTrack(t)
 			spec := steady(20, 4*time.Second, Class{Name: requestCalculate, Weight: 1})
 			spec.MaxLag = row.maxLag

@@ -153,10 +153,10 @@ func (p *prober) request(series string, n uint64) *request {
 		p.mu.Lock()
 		row := p.row
 		p.mu.Unlock()
-		r.kind, r.method, r.want, r.wantFound = requestRead, http.MethodGet, row, mustFind
+		r.kind, r.method, r.want = requestRead, http.MethodGet, row
 		if row == "" {
 			// Nothing was acknowledged yet. EcoTrack's own "not found" proves that it could look.
-			row, r.wantFound = "none", mayMiss
+			row, r.mayMiss = "none", true
 		}
 		r.path = "/v1/calculations/" + url.PathEscape(row)
 	}

@@ -234,10 +234,10 @@ type request struct {
 	path        string // with query
 	contentType string
 	body        []byte
-	durable     bool         // carries the id as Idempotency-Key
-	items       []asked      // the calculations asked for
-	want        string       // read: the id that the answer must hold
-	wantFound   expectedFind // read: whether the row must exist
+	durable     bool    // carries the id as Idempotency-Key
+	items       []asked // the calculations asked for
+	want        string  // read: the id that the answer must hold
+	mayMiss     bool    // read: a typed 404 is good, too: it proves that the database answered
 }
 
 // asked is one durable calculation within a request.

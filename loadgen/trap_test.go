@@ -148,6 +148,7 @@ func TestRunOutcomes(t *testing.T) {
 	}
 	for _, row := range table {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			server := httptest.NewServer(row.handler)
 			t.Cleanup(server.Close)
 			spec := steady(40, 500*time.Millisecond, Class{Name: requestCalculate, Weight: 1})
