@@ -99,7 +99,13 @@ func (s *fakeSystem) Kill(_ context.Context, n target.Node) error {
 		time.AfterFunc(s.promote, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.primary, s.timeline = "database-2", s.timeline+1
+			s.primary = "database-2"
+		})
+		// The timeline follows the leader's lock, as Patroni has it.
+		time.AfterFunc(s.promote+time.Second, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.timeline++
 		})
 	}
 	return nil

@@ -41,8 +41,9 @@ type kill struct {
 
 	mu       sync.Mutex // guards what Hold sees
 	next     target.Node
-	nextLine int
-	nextIn   time.Duration // since injected; 0: no other primary was seen
+	nextIn   time.Duration // since injected, until it held the leader's lock; 0: none was seen
+	nextLine int           // its timeline; it follows the lock by the time that a promotion takes
+	lineIn   time.Duration // since injected, until the timeline had advanced; 0: it did not
 }
 
 func (k *kill) Mechanism() string         { return KindKill }
@@ -136,14 +137,11 @@ func (k *kill) untilDead(ctx context.Context, n target.Node) (exitCode int, err 
 	}
 }
 
-// Hold polls who is primary until another one answers, when the primary was killed.
+// Hold polls who is primary until another one was promoted, when the primary was killed.
 func (k *kill) Hold(ctx context.Context) {
-	for k.hitsPrimary() && k.nextIn == 0 {
+	for k.hitsPrimary() && k.lineIn == 0 {
 		// Errors are expected here: while no node is primary there is no answer.
-		if n, line, err := k.ask(ctx); err == nil && (n.Name != k.old.Name || line > k.timeline) {
-			k.mu.Lock()
-			k.next, k.nextLine, k.nextIn = n, line, time.Since(k.injected)
-			k.mu.Unlock()
+		if n, line, err := k.ask(ctx); err == nil && k.saw(n, line) {
 			k.Log.Info("another primary answers", slog.String("fault", k.spec.Name),
 				slog.String("primary", n.Name), slog.Int("timeline", line))
 		}
@@ -152,6 +150,25 @@ func (k *kill) Hold(ctx context.Context) {
 		}
 	}
 	<-ctx.Done()
+}
+
+// saw records who is primary now, and reports whether that is another one than before.
+func (k *kill) saw(n target.Node, line int) (another bool) {
+	if n.Name == k.old.Name && line <= k.timeline {
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	since := time.Since(k.injected)
+	another = k.nextIn == 0 || k.next.Name != n.Name
+	if k.nextIn == 0 {
+		k.nextIn = since
+	}
+	if line > k.timeline {
+		k.lineIn = since
+	}
+	k.next, k.nextLine = n, line
+	return another
 }
 
 func (k *kill) ask(ctx context.Context) (target.Node, int, error) {
@@ -210,6 +227,9 @@ func (k *kill) measurePrimary(e *Effect) string {
 	e.Measured["timeline_advanced"] = float64(k.nextLine - k.timeline)
 	e.Measured["primary_seen_after_ms"] = ms(k.nextIn)
 	e.Details["new_primary"], e.Details["new_timeline"] = k.next.Name, strconv.Itoa(k.nextLine)
+	if k.lineIn > 0 {
+		e.Measured["promoted_after_ms"] = ms(k.lineIn)
+	}
 	return fmt.Sprintf("primary %s (timeline %d), %.1f s later %s (timeline %d)",
 		k.old.Name, k.timeline, k.nextIn.Seconds(), k.next.Name, k.nextLine)
 }

@@ -51,6 +51,9 @@ func TestPlayKillsThePrimaryAndRecordsTheFailover(t *testing.T) {
 		if after := m["primary_seen_after_ms"]; after < 2000 || after > 2200 {
 			t.Errorf("primary_seen_after_ms = %g, want 2000 and at most one poll more", after)
 		}
+		if after := m["promoted_after_ms"]; after < 3000 || after > 3200 {
+			t.Errorf("promoted_after_ms = %g, want 3000 and at most one poll more", after)
+		}
 		if d := in.Effect.Details; d["old_primary"] != "database-1" || d["new_primary"] != "database-2" {
 			t.Errorf("details %v, want database-1 and then database-2", d)
 		}
