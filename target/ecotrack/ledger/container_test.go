@@ -289,6 +289,14 @@ func TestContainerLedgerJobs(t *testing.T) {
 	if diff := cmp.Diff(done, got); err != nil || diff != "" {
 		t.Errorf("Job: error %v (-saved +got):\n%s", err, diff)
 	}
+	slow := j
+	slow.State, slow.Done = JobRunning, 1
+	if err := l.SaveJob(t.Context(), slow); err != nil {
+		t.Fatalf("SaveJob of a slower worker: %v", err)
+	}
+	if got, err = l.Job(t.Context(), "t", "j"); err != nil || got.State != JobDone || got.Done != 2 {
+		t.Errorf("Job after a slower worker's progress = %+v, %v, want it still done", got, err)
+	}
 	if kept, _, err := l.StartJob(t.Context(), j); err != nil || kept.State != JobDone || kept.Done != 2 {
 		t.Errorf("StartJob of a finished job = %+v, %v, want it still done", kept, err)
 	}

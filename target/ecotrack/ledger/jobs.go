@@ -60,12 +60,21 @@ RETURNING ` + jobColumns + `, attempts`
 
 // SaveJob writes state, counts and problems of a job and returns once the commit is confirmed. A
 // job that StartJob has not seen is created. Errors are those of Append.
+//
+// Subtle: a message may be worked on twice at once. The slower worker's progress neither takes a
+// finished job back to running, where it would stay, since the message is gone, nor lowers counts.
 func (l *Ledger) SaveJob(ctx context.Context, j Job) error {
 	const sql = `
 INSERT INTO jobs (job, tenant, request_hash, state, lines, done, failed, problems, node)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (job) DO UPDATE SET state = excluded.state, done = excluded.done,
-    failed = excluded.failed, problems = excluded.problems, node = excluded.node, updated_at = now()`
+ON CONFLICT (job) DO UPDATE SET (state, done, failed, problems, node, updated_at) = (
+    SELECT CASE WHEN late THEN jobs.state ELSE excluded.state END,
+        CASE WHEN late THEN jobs.done ELSE excluded.done END,
+        CASE WHEN late THEN jobs.failed ELSE excluded.failed END,
+        CASE WHEN late THEN jobs.problems ELSE excluded.problems END,
+        CASE WHEN late THEN jobs.node ELSE excluded.node END, now()
+    FROM (SELECT excluded.state = 'running' AND (jobs.state IN ('done', 'failed')
+        OR jobs.done + jobs.failed > excluded.done + excluded.failed) AS late) AS progress)`
 	problems, err := json.Marshal(append([]LineProblem{}, j.Problems...))
 	if err != nil {
 		return err
