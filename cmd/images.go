@@ -32,7 +32,8 @@ func newImagesCommand(s *streams) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&opts.Binary, "binary", "", "static Linux squall that goes into the squall image (default: this program)")
+	c.Flags().StringVar(&opts.Binary, "binary", "",
+		"static Linux squall that goes into the squall image (default: this program)")
 	return c
 }
 

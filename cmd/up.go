@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,7 +31,8 @@ func newUpCommand(s *streams) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return startTarget(c.Context(), opts) },
 	}
 	f := c.Flags()
-	f.StringVar(&opts.runID, "run-id", "up-"+time.Now().UTC().Format("20060102-150405"), "label of everything that is started")
+	f.StringVar(&opts.runID, "run-id", "up-"+time.Now().UTC().Format("20060102-150405"),
+		"label of everything that is started")
 	f.StringVar(&opts.binary, "binary", "", "static Linux squall for the images (default: this program)")
 	f.StringVar(&opts.spec.Failover, "failover", "", "Patroni's timers: lab or stock (default lab)")
 	f.StringVar(&opts.spec.Replication, "replication", "", "quorum or async (default quorum)")
@@ -57,13 +60,12 @@ func startTarget(ctx context.Context, opts *upOptions) error {
 		}
 		return withCode(5, err)
 	}
-	fmt.Fprintf(opts.stream.Out, "ready in %s as run %s\n", time.Since(began).Round(100*time.Millisecond), system.RunID())
+	took := time.Since(began).Round(100 * time.Millisecond)
+	fmt.Fprintf(opts.stream.Out, "ready in %s as run %s\n", took, system.RunID())
 	for _, n := range system.Nodes() {
 		fmt.Fprintf(opts.stream.Out, "%-20s zone %s", n.Name, n.Zone)
-		for _, service := range []string{"http", "write", "read", "postgres", "patroni", "etcd", "nats", "monitor", "metrics"} {
-			if address := n.Endpoints[service]; address != "" {
-				fmt.Fprintf(opts.stream.Out, "  %s %s", service, address)
-			}
+		for _, service := range slices.Sorted(maps.Keys(n.Endpoints)) {
+			fmt.Fprintf(opts.stream.Out, "  %s %s", service, n.Endpoints[service])
 		}
 		fmt.Fprintln(opts.stream.Out)
 	}
