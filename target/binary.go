@@ -13,8 +13,8 @@ type BinaryError struct {
 }
 
 func (e *BinaryError) Error() string {
-	return fmt.Sprintf("binary %s: %s; build a static one with: CGO_ENABLED=0 GOOS=linux go build -trimpath -o squall .",
-		e.Path, e.Reason)
+	return fmt.Sprintf("binary %s: %s; build a static one with: "+
+		"CGO_ENABLED=0 GOOS=linux go build -trimpath -o squall .", e.Path, e.Reason)
 }
 
 // checkBinary refuses a program that could not start in an image that holds nothing else: one for

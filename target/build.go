@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +19,6 @@ import (
 	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
-
-	"encoding/json"
 )
 
 // buildLines is how many of a failed build's last lines its error shows.
@@ -75,7 +74,8 @@ func readBuild(body io.Reader) error {
 		}
 		lines = lines[max(0, len(lines)-buildLines):]
 		if m.Error != nil {
-			return fmt.Errorf("docker build: %s; last lines:\n  %s", m.Error.Message, strings.Join(lines, "\n  "))
+			return fmt.Errorf("docker build: %s; last lines:\n  %s",
+				m.Error.Message, strings.Join(lines, "\n  "))
 		}
 	}
 }
@@ -146,11 +146,13 @@ func compile(ctx context.Context, r recipe) (string, error) {
 		}
 	}
 	program := filepath.Join(dir, "program")
-	cmd := exec.CommandContext(ctx, goTool, "build", "-trimpath", "-ldflags", "-s -w", "-o", program, ".")
+	cmd := exec.CommandContext(ctx, goTool, "build", "-trimpath", "-ldflags", "-s -w",
+		"-o", program, ".")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off", "GOFLAGS=-mod=readonly")
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build in %s: %w; last lines:\n  %s", dir, err, lastLines(string(output), buildLines))
+		return "", fmt.Errorf("go build in %s: %w; last lines:\n  %s",
+			dir, err, lastLines(string(output), buildLines))
 	}
 	return program, nil
 }
@@ -220,8 +222,9 @@ func (b *imageBuilder) bootstrapBase(ctx context.Context, tool string) error {
 		return err
 	}
 	defer archive.Close()
-	result, err := b.docker.ImageImport(ctx, client.ImageImportSource{Source: archive, SourceName: "-"}, baseImage,
-		client.ImageImportOptions{Changes: []string{`CMD ["/bin/bash"]`}})
+	source := client.ImageImportSource{Source: archive, SourceName: "-"}
+	result, err := b.docker.ImageImport(ctx, source, baseImage, client.ImageImportOptions{
+		Changes: []string{`CMD ["/bin/bash"]`}})
 	if err != nil {
 		return fmt.Errorf("docker import %s: %w", baseImage, err)
 	}

@@ -68,8 +68,10 @@ func (s *System) checkBehind(ctx context.Context, n Node, written string) error 
 	var behind int64
 	var streaming bool
 	err := s.queryDatabase(ctx, n, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `SELECT coalesce(pg_wal_lsn_diff($1::text::pg_lsn, pg_last_wal_replay_lsn()), 1)::bigint,
-			EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')`, written).Scan(&behind, &streaming)
+		return tx.QueryRow(ctx, `SELECT
+				coalesce(pg_wal_lsn_diff($1::text::pg_lsn, pg_last_wal_replay_lsn()), 1)::bigint,
+				EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')`,
+			written).Scan(&behind, &streaming)
 	})
 	switch {
 	case err != nil:

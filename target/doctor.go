@@ -103,7 +103,8 @@ func examineDaemon(info system.Info) []Finding {
 	memory := graded("memory", uint64(max(0, info.MemTotal)), leastMemory, goodMemory)
 	cores := Finding{"cores", LevelOK, fmt.Sprintf("%d", info.NCPU)}
 	if info.NCPU < 2 {
-		cores = Finding{"cores", LevelWarn, fmt.Sprintf("%d; load and target share it, expect invalid runs", info.NCPU)}
+		cores = Finding{"cores", LevelWarn,
+			fmt.Sprintf("%d; load and target share it, expect invalid runs", info.NCPU)}
 	}
 	findings := []Finding{
 		{"kernel", LevelOK, info.KernelVersion + ", " + info.OperatingSystem},
@@ -112,11 +113,13 @@ func examineDaemon(info system.Info) []Finding {
 		{"cgroup version", LevelOK, info.CgroupVersion},
 	}
 	if info.OSType != "linux" {
-		findings = append(findings, Finding{"containers", LevelMissing, "the daemon runs " + info.OSType + " containers, want linux"})
+		findings = append(findings, Finding{"containers", LevelMissing,
+			"the daemon runs " + info.OSType + " containers, want linux"})
 	}
 	var disk unix.Statfs_t
 	if err := unix.Statfs(info.DockerRootDir, &disk); err != nil {
-		return append(findings, Finding{"free disk", LevelWarn, "cannot look at " + info.DockerRootDir + ": " + err.Error()})
+		return append(findings, Finding{"free disk", LevelWarn,
+			"cannot look at " + info.DockerRootDir + ": " + err.Error()})
 	}
 	return append(findings, graded("free disk", disk.Bavail*uint64(disk.Bsize), leastDisk, goodDisk))
 }
@@ -126,7 +129,8 @@ func graded(name string, have, least, good uint64) Finding {
 	text := fmt.Sprintf("%.1f GiB", float64(have)/(1<<30))
 	switch {
 	case have < least:
-		return Finding{name, LevelMissing, fmt.Sprintf("%s, want at least %.1f GiB", text, float64(least)/(1<<30))}
+		return Finding{name, LevelMissing,
+			fmt.Sprintf("%s, want at least %.1f GiB", text, float64(least)/(1<<30))}
 	case have < good:
 		return Finding{name, LevelWarn, fmt.Sprintf("%s, better %.1f GiB", text, float64(good)/(1<<30))}
 	}

@@ -55,7 +55,7 @@ func (s *System) launchOnce(ctx context.Context, p nodePlan) (Node, error) {
 			{HostIP: netip.MustParseAddr(loopback), HostPort: strconv.Itoa(port)}}
 		node.Endpoints[service] = net.JoinHostPort(loopback, strconv.Itoa(port))
 	}
-	request := testcontainers.GenericContainerRequest{Started: true, ContainerRequest: testcontainers.ContainerRequest{
+	request := testcontainers.ContainerRequest{
 		Image:          p.image,
 		Name:           s.containerName(p.name),
 		Cmd:            p.cmd,
@@ -72,8 +72,9 @@ func (s *System) launchOnce(ctx context.Context, p nodePlan) (Node, error) {
 			h.ShmSize = 128 << 20
 			limit(&h.Resources, p.limits)
 		},
-	}}
-	started, err := testcontainers.GenericContainer(ctx, request)
+	}
+	started, err := testcontainers.GenericContainer(ctx,
+		testcontainers.GenericContainerRequest{Started: true, ContainerRequest: request})
 	if started != nil {
 		node.ContainerID = started.GetContainerID()
 	}

@@ -68,7 +68,9 @@ func (s *System) expectOK(ctx context.Context, n Node, service, path string) ([]
 
 // databaseRoles asks every database node at once and returns the primaries, with their status, and
 // the running standbys, each in the order of their names. A node that does not answer is neither.
-func (s *System) databaseRoles(ctx context.Context) (primaries, standbys []Node, status map[string]patroniStatus) {
+func (s *System) databaseRoles(ctx context.Context) (primaries, standbys []Node,
+	status map[string]patroniStatus,
+) {
 	nodes := s.role(RoleDatabase)
 	status = make(map[string]patroniStatus, len(nodes))
 	var mu sync.Mutex

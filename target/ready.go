@@ -59,7 +59,8 @@ func (s *System) awaitReady(ctx context.Context) error {
 		wg.Go(func() {
 			err := s.awaitNode(ctx, n, check)
 			if err == nil {
-				s.report(Step{Name: "node " + n.Name, Text: "healthy", Done: true, Took: time.Since(began)})
+				took := time.Since(began)
+				s.report(Step{Name: "node " + n.Name, Text: "healthy", Done: true, Took: took})
 				return
 			}
 			mu.Lock()
@@ -88,12 +89,15 @@ func rootCause(failed []*NotReadyError) error {
 			}
 			return 1
 		}
-		return cmp.Or(cmp.Compare(slices.Index(order, a.role), slices.Index(order, b.role)), cmp.Compare(a.Node, b.Node))
+		return cmp.Or(cmp.Compare(slices.Index(order, a.role), slices.Index(order, b.role)),
+			cmp.Compare(a.Node, b.Node))
 	})
 }
 
 // awaitNode polls one node until it is healthy. Its error describes the node as it was found last.
-func (s *System) awaitNode(ctx context.Context, n Node, check func(context.Context, Node) error) *NotReadyError {
+func (s *System) awaitNode(
+	ctx context.Context, n Node, check func(context.Context, Node) error,
+) *NotReadyError {
 	reason := errors.New("never asked")
 	for {
 		err := check(ctx, n)

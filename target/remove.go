@@ -143,34 +143,36 @@ func findRun(ctx context.Context, docker *client.Client, runID string) (remains,
 }
 
 // removeRun removes what carries the run's label, except the container whose id begins with spare
-// (a reaper cannot remove itself). It looks again until nothing is left: a container that was
-// being created while the list was read shows up in the next one.
+// (a reaper cannot remove itself). It looks again until nothing is left: a container that was being
+// created while the list was read, or is being removed by somebody else, shows up in the next one.
 func removeRun(ctx context.Context, docker *client.Client, runID, spare string) ([]string, error) {
-	const rounds = 4
+	const rounds = 20
 	var removed []string
-	var errs []error
-	for range rounds {
+	var problems []error
+	for round := 1; ; round++ {
 		found, err := findRun(ctx, docker, runID)
 		if err != nil {
 			return removed, fmt.Errorf("remove run %s: %w", runID, err)
 		}
-		if spare != "" {
-			found.containers = slices.DeleteFunc(found.containers, func(c container.Summary) bool {
-				return strings.HasPrefix(c.ID, spare)
-			})
-		}
+		found.containers = slices.DeleteFunc(found.containers, func(c container.Summary) bool {
+			return spare != "" && strings.HasPrefix(c.ID, spare)
+		})
 		if found.empty() {
 			return removed, nil
 		}
-		gone, problems := found.remove(ctx, docker)
+		if round > rounds {
+			left := fmt.Errorf("remove run %s: still there: %s", runID, found)
+			return removed, errors.Join(append([]error{left}, problems...)...)
+		}
+		if round > 1 {
+			if err := pause(ctx, 250*time.Millisecond); err != nil {
+				return removed, fmt.Errorf("remove run %s: still there: %s: %w", runID, found, err)
+			}
+		}
+		var gone []string
+		gone, problems = found.remove(ctx, docker)
 		removed = append(removed, gone...)
-		errs = problems
 	}
-	found, err := findRun(ctx, docker, runID)
-	if err == nil && (found.empty() || spare != "") {
-		return removed, nil
-	}
-	return removed, fmt.Errorf("remove run %s: still there: %s: %w", runID, found, errors.Join(append(errs, err)...))
 }
 
 // remove removes containers at once, then networks and volumes, which only then are free.

@@ -18,7 +18,9 @@ import (
 // capabilities but the given ones, on a read-only file system. Its standard input and output are
 // the Sidecar's; its standard error is in its container's log. It is attached before it starts, so
 // that no output is missed. Name must be unique among the node's sidecars.
-func (s *System) Sidecar(ctx context.Context, n Node, name string, args, capabilities []string) (*Sidecar, error) {
+func (s *System) Sidecar(
+	ctx context.Context, n Node, name string, args, capabilities []string,
+) (*Sidecar, error) {
 	full := n.Name + "-" + name
 	created, err := s.docker.ContainerCreate(ctx, client.ContainerCreateOptions{
 		Name: s.containerName(full),
