@@ -38,9 +38,11 @@ unit: ## the tests that need no Docker, with the race detector
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -skip '^TestContainer' ./...
 
 # One package after the other: two runs at once would fight over two cores.
+GO_CONTAINERS := $(GO) test -count=1 -p 1 -timeout 25m -run '^TestContainer'
 .PHONY: containers
 containers: setup ## the tests that start containers, and short end-to-end runs with their controls
-	SQUALL_BINARY=$(CURDIR)/$(BIN) $(GO) test -count=1 -p 1 -timeout 25m -run '^TestContainer' ./...
+	SQUALL_BINARY=$(CURDIR)/$(BIN) target/ecotrack/with-services.sh $(GO_CONTAINERS) ./target/ecotrack/...
+	SQUALL_BINARY=$(CURDIR)/$(BIN) $(GO_CONTAINERS) $$($(GO) list ./... | grep -v /target/ecotrack/)
 
 .PHONY: test
 test: unit containers ## everything that must hold: what CI runs

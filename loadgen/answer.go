@@ -114,29 +114,21 @@ func (r *request) judgeFailure(j *judgement, x exchange) {
 }
 
 // notExecuted is true only where it is proven that nothing was written: no connection was had, or
-// EcoTrack itself said so. A balancer's own 502, 503 or 504 may stand for a request that was
-// forwarded, and carries no code of EcoTrack's.
+// EcoTrack itself found the request wrong, which every node would find alike.
+//
+// Subtle: a 429 or a 503 proves nothing, even with EcoTrack's own code: the balancer repeats a
+// request with an idempotency key on another engine when the first falls silent, so "not executed"
+// is only what the last one says of itself. A run against three engines has shown such rows.
 func notExecuted(x exchange) bool {
 	if x.err != nil {
 		return !x.connected
 	}
-	if x.status == http.StatusTooManyRequests {
-		return true // quotas are decided before anything is executed
+	switch x.status {
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+		return false
 	}
 	code := problemCode(x)
-	switch {
-	case code == "":
-		return false
-	case x.status == http.StatusServiceUnavailable:
-		switch code {
-		case "store_unavailable", "store_read_only", "overloaded", "quota_in_flight":
-			return true
-		}
-		return false
-	case x.status == http.StatusConflict || code == "idempotency_key_reused":
-		return false // there is something under this key
-	}
-	return x.status >= 400 && x.status <= 499
+	return code != "" && code != "idempotency_key_reused" && x.status >= 400 && x.status <= 499
 }
 
 // problemCode is the code of an RFC 9457 problem, or empty.

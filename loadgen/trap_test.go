@@ -127,11 +127,11 @@ func TestRunOutcomes(t *testing.T) {
 			http.Error(w, "<html>No server is available", 503)
 		}, func(c Counts) uint64 { return c.Rejected }, "status-503", WriteUnknown},
 		{"typed 503", problemHandler(503, "store_unavailable"),
-			func(c Counts) uint64 { return c.Rejected }, "status-503", WriteRefused},
+			func(c Counts) uint64 { return c.Rejected }, "status-503", WriteUnknown},
 		{"typed 503 of another code", problemHandler(503, "commit_unknown"),
 			func(c Counts) uint64 { return c.Rejected }, "status-503", WriteUnknown},
 		{"quota", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
-			func(c Counts) uint64 { return c.Rejected }, "status-429", WriteRefused},
+			func(c Counts) uint64 { return c.Rejected }, "status-429", WriteUnknown},
 		{"typed 422", problemHandler(422, "unit_dimension_mismatch"),
 			func(c Counts) uint64 { return c.HTTPError }, "status-422", WriteRefused},
 		{"key reused", problemHandler(422, "idempotency_key_reused"),

@@ -140,12 +140,11 @@ func (r *runner) begin() {
 	}
 }
 
-// judge judges what was measured. An interrupted run is aborted, with the exit code of its signal.
+// judge judges what was measured. An aborted run has the exit code of the signal that ended it.
 func (r *runner) judge(ctx context.Context) {
 	r.run.Events = r.events()
 	r.run.Judge()
-	if ctx.Err() != nil {
-		r.run.Verdict.Outcome = verdict.Aborted
+	if r.run.Verdict.Outcome == verdict.Aborted {
 		r.run.Verdict.ExitCode = InterruptCode(ctx)
 	}
 }

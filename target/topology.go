@@ -113,6 +113,8 @@ func (s Spec) ecotrackEnv(p *nodePlan, names map[Role][]string) map[string]strin
 		"ECOTRACK_READ_DATABASE_URL": fmt.Sprintf(databaseURL, RoleDatabaseBalancer, 5001),
 		"ECOTRACK_QUEUE_URL":         strings.Join(queue, ","),
 		"ECOTRACK_QUEUE_REPLICAS":    strconv.Itoa(replicas),
+		// Below the balancer's `timeout server`, so that an engine answers for itself.
+		"ECOTRACK_TIMEOUT": "1800ms",
 	}
 }
 

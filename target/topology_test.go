@@ -105,7 +105,7 @@ func TestPatroniConfiguration(t *testing.T) {
 func TestBalancerConfiguration(t *testing.T) {
 	on := testPlan(t, Spec{})["balancer-1"].files["/etc/haproxy.cfg"]
 	off := testPlan(t, Spec{HealthChecks: "off"})["balancer-1"].files["/etc/haproxy.cfg"]
-	for _, line := range []string{"http-check send meth GET uri /readyz", "retry-on conn-failure empty-response response-timeout",
+	for _, line := range []string{"http-check send meth GET uri /healthz", "retry-on conn-failure empty-response response-timeout",
 		"option redispatch 1", "inter 500ms fastinter 250ms downinter 250ms fall 2 rise 1 on-marked-down shutdown-sessions"} {
 		if !strings.Contains(on, line) {
 			t.Errorf("health_checks on: no %q in:\n%s", line, on)
