@@ -100,15 +100,14 @@ func (k *kill) hitsPrimary() bool {
 func (k *kill) Close() error { return nil }
 
 // Inject kills all targets at once and returns when each was seen not to run. The effective instant is
-// that after the last kill, not of the look that confirmed it; the targets died up to apply_spread_ms
-// before it.
+// that at which the kill was sent; the targets died up to apply_spread_ms after it, so a recovery
+// time counted from it is never too short.
 func (k *kill) Inject(ctx context.Context) (effective time.Time, err error) {
 	start := time.Now()
 	if err := each(k.targets, func(n target.Node) error { return k.System.Kill(ctx, n) }); err != nil {
 		return time.Time{}, err
 	}
-	k.injected = time.Now()
-	k.spread = k.injected.Sub(start)
+	k.injected, k.spread = start, time.Since(start)
 	ctx, cancel := context.WithTimeout(ctx, killSeenWithin)
 	defer cancel()
 	k.exits = map[string]int{}

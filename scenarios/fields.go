@@ -26,7 +26,7 @@ func fieldTable() map[string]field {
 		"faults[]":   {text: "One fault."},
 		"objectives": {text: "What must hold. A run without objectives could prove nothing.", required: true},
 		"objectives[]": {text: "One objective: metric(class) comparison bound [phase]. Phases: before, " +
-			"at peak, during <fault>, after, throughout."},
+			"at peak, during <fault>, after, outside faults, throughout."},
 	}
 	for _, more := range []map[string]field{targetFields(), loadFields(), faultFields()} {
 		maps.Copy(table, more)

@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -185,7 +184,7 @@ func (p Plan) plannedObjectives(objectives []verdict.Objective) []PlannedObjecti
 				share = c.Share
 			}
 		}
-		line := PlannedObjective{Text: o.Text, Needed: samplesNeeded(o)}
+		line := PlannedObjective{Text: o.Text, Needed: o.SamplesNeeded()}
 		for _, phase := range p.Phases {
 			if phase.Name == o.Phase && !slices.Contains([]string{"rto", "outage", "detection"}, o.Metric) {
 				line.Samples = share * phase.Rate * float64(phase.Seconds)
@@ -194,21 +193,6 @@ func (p Plan) plannedObjectives(objectives []verdict.Objective) []PlannedObjecti
 		planned = append(planned, line)
 	}
 	return planned
-}
-
-// samplesNeeded is the smallest n at which not one bad request among n proves, with 95 % confidence,
-// that the share of bad ones is at most what the objective allows: (1-share)^n <= 5 %. The judge
-// holds the same rule (reference/loadgen.md, 6.1).
-func samplesNeeded(o verdict.Objective) uint64 {
-	const doubt = 0.05
-	allowed := map[string]float64{"p50": .5, "p90": .1, "p95": .05, "p99": .01, "p999": .001}[o.Metric]
-	if o.Metric == "error_ratio" {
-		allowed = o.Bound
-	}
-	if allowed <= 0 || allowed >= 1 {
-		return 0
-	}
-	return uint64(math.Ceil(math.Log(doubt) / math.Log1p(-allowed)))
 }
 
 func plannedNodes(spec target.Spec) []PlannedNodes {

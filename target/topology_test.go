@@ -40,6 +40,7 @@ func TestPlanMicroservices(t *testing.T) {
 		"ECOTRACK_READ_DATABASE_URL": "postgres://ecotrack:lab-ecotrack@database-balancer:5001/ecotrack?sslmode=disable",
 		"ECOTRACK_QUEUE_URL":         "nats://queue-1:4222,nats://queue-2:4222,nats://queue-3:4222",
 		"ECOTRACK_QUEUE_REPLICAS":    "3",
+		"ECOTRACK_TIMEOUT":           "1800ms",
 	}
 	if diff := cmp.Diff(wantEnv, engine.env); diff != "" {
 		t.Errorf("environment of engine-2 (-want +got):\n%s", diff)
@@ -106,7 +107,7 @@ func TestBalancerConfiguration(t *testing.T) {
 	on := testPlan(t, Spec{})["balancer-1"].files["/etc/haproxy.cfg"]
 	off := testPlan(t, Spec{HealthChecks: "off"})["balancer-1"].files["/etc/haproxy.cfg"]
 	for _, line := range []string{"http-check send meth GET uri /healthz", "retry-on conn-failure empty-response response-timeout",
-		"option redispatch 1", "inter 500ms fastinter 250ms downinter 250ms fall 2 rise 1 on-marked-down shutdown-sessions"} {
+		"option redispatch 1", "inter 500ms fastinter 250ms downinter 250ms fall 2 rise 1 resolvers"} {
 		if !strings.Contains(on, line) {
 			t.Errorf("health_checks on: no %q in:\n%s", line, on)
 		}

@@ -26,7 +26,7 @@ import (
 //	op         = "<=" | "<" | ">=" | ">" .
 //	duration   = number ("ms" | "s") .
 //	rate       = number ("/s" | "/m" | "/h") .
-//	phase      = "before" | "at" "peak" | "during" fault | "after" | "throughout" .
+//	phase      = "before" | "at" "peak" | "during" fault | "after" | "outside" "faults" | "throughout" .
 //	number     = digit {digit} ["." digit {digit}] .
 //	whole      = digit {digit} .
 //
@@ -41,7 +41,7 @@ type Objective struct {
 	Op     string  `json:"op"`     // <=, <, >=, >, ==
 	Bound  float64 `json:"bound"`  // in Unit
 	Unit   string  `json:"unit"`   // ms, s, /s (rates per minute and hour are converted), ratio, or empty for a count
-	Phase  string  `json:"phase"`  // before, peak, "during <fault>", after, throughout; empty for the ledger and for the only fault
+	Phase  string  `json:"phase"`  // before, peak, "during <fault>", after, "outside faults", throughout; empty for the ledger and for the only fault
 }
 
 // The names of phases, in Objective.Phase and Phase.Name. A fault's own phase is named "during "
@@ -50,6 +50,7 @@ const (
 	PhaseBefore     = "before"
 	PhasePeak       = "peak"
 	PhaseAfter      = "after"
+	PhaseOutside    = "outside faults"
 	PhaseThroughout = "throughout"
 
 	duringPrefix = "during "
@@ -343,12 +344,12 @@ func (s *sentence) phase() error {
 	case text == "at peak":
 		s.o.Phase = PhasePeak
 		return nil
-	case text == PhaseBefore, text == PhaseAfter, text == PhaseThroughout:
+	case text == PhaseBefore, text == PhaseAfter, text == PhaseOutside, text == PhaseThroughout:
 		s.o.Phase = text
 		return nil
 	}
 	return fmt.Errorf("unknown phase %q%s", text, choices(text, "phases",
-		[]string{"before", "at peak", "during <fault>", "after", "throughout"}))
+		[]string{"before", "at peak", "during <fault>", "after", PhaseOutside, "throughout"}))
 }
 
 func firstWord(s string) string {

@@ -12,10 +12,10 @@ import (
 // peakShare is the share of the highest planned rate from which a second belongs to the peak.
 const peakShare = 0.8
 
-// Phases cuts the run into before, peak, "during <fault>" for every fault, after and throughout,
-// and sums up what each request class saw in each. The warm-up belongs to none. A second that a
-// fault only touches belongs to the fault, not to before, after or peak. Peak is left out without
-// a plan; after without a fault.
+// Phases cuts the run into before, peak, "during <fault>" for every fault, after, outside faults and
+// throughout, and sums up what each request class saw in each. The warm-up belongs to none. A second that a
+// fault only touches belongs to the fault, not to before, after, peak or outside faults. Peak is
+// left out without a plan; after and outside faults without a fault.
 //
 //	|warm-up|      before      |  gap  | during a, a.Settle |  gap  | during b, b.Settle |  after  |
 //	        start              first disturbance                             last Ended+Settle   end of the schedule
@@ -76,11 +76,13 @@ func cut(in Input) []window {
 	}
 
 	second := func(s int) time.Duration { return time.Duration(s) * time.Second }
+	undisturbed := func(s int) bool {
+		return !slices.ContainsFunc(disturbed, func(d span) bool { return d.touches(s) })
+	}
 	windows := []window{in.window(PhaseBefore, warm, last, func(s int) bool { return second(s+1) <= first })}
 	if highest > 0 {
 		windows = append(windows, in.window(PhasePeak, warm, last, func(s int) bool {
-			return planned[s] >= peakShare*highest &&
-				!slices.ContainsFunc(disturbed, func(d span) bool { return d.touches(s) })
+			return planned[s] >= peakShare*highest && undisturbed(s)
 		}))
 	}
 	for _, fault := range faultNames(in.Injections) {
@@ -91,7 +93,8 @@ func cut(in Input) []window {
 		}))
 	}
 	if len(in.Injections) > 0 {
-		windows = append(windows, in.window(PhaseAfter, warm, last, func(s int) bool { return second(s) >= over }))
+		windows = append(windows, in.window(PhaseAfter, warm, last, func(s int) bool { return second(s) >= over }),
+			in.window(PhaseOutside, warm, last, undisturbed))
 	}
 	return append(windows, in.window(PhaseThroughout, warm, last, func(int) bool { return true }))
 }

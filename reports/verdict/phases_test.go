@@ -49,32 +49,32 @@ func TestPhases(t *testing.T) {
 			name: "seconds that a fault touches are the fault's",
 			in:   newRun(30).fault("kill", 10500*time.Millisecond, 14200*time.Millisecond),
 			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 30, 23}, {"during kill", 10, 17, 7},
-				{"after", 17, 30, 13}, {"throughout", 0, 30, 30}},
+				{"after", 17, 30, 13}, {"outside faults", 0, 30, 23}, {"throughout", 0, 30, 30}},
 		},
 		{
 			name: "on a second boundary nothing is touched",
 			in:   newRun(30).fault("kill", 10*second, 14*second),
 			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 30, 24}, {"during kill", 10, 16, 6},
-				{"after", 16, 30, 14}, {"throughout", 0, 30, 30}},
+				{"after", 16, 30, 14}, {"outside faults", 0, 30, 24}, {"throughout", 0, 30, 30}},
 		},
 		{
 			name: "before ends when the injection began, not when it took effect",
 			in:   newRun(30).fault("kill", 12*second, 14*second),
 			edit: func(r *run) { r.Injections[0].Requested = 9 * second },
 			want: []bounds{{"before", 0, 9, 9}, {"peak", 0, 30, 23}, {"during kill", 12, 16, 4},
-				{"after", 16, 30, 14}, {"throughout", 0, 30, 30}},
+				{"after", 16, 30, 14}, {"outside faults", 0, 30, 23}, {"throughout", 0, 30, 30}},
 		},
 		{
 			name: "two faults: after follows the last",
 			in:   newRun(40).fault("a", 10*second, 12*second).fault("b", 20*second, 25*second),
 			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 40, 29}, {"during a", 10, 14, 4}, {"during b", 20, 27, 7},
-				{"after", 27, 40, 13}, {"throughout", 0, 40, 40}},
+				{"after", 27, 40, 13}, {"outside faults", 0, 40, 29}, {"throughout", 0, 40, 40}},
 		},
 		{
 			name: "one name twice is one phase",
 			in:   newRun(40).fault("a", 10*second, 12*second).fault("a", 20*second, 22*second),
 			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 40, 32}, {"during a", 10, 24, 8},
-				{"after", 24, 40, 16}, {"throughout", 0, 40, 40}},
+				{"after", 24, 40, 16}, {"outside faults", 0, 40, 32}, {"throughout", 0, 40, 40}},
 		},
 		{
 			name: "a fault that never took effect has no phase of its own",
@@ -83,13 +83,13 @@ func TestPhases(t *testing.T) {
 				r.Injections = []chaos.Injection{{Fault: "kill", Requested: 10 * second, Settle: second, Error: "no such node"}}
 			},
 			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 30, 29}, {"during kill", 0, 0, 0},
-				{"after", 11, 30, 19}, {"throughout", 0, 30, 30}},
+				{"after", 11, 30, 19}, {"outside faults", 0, 30, 29}, {"throughout", 0, 30, 30}},
 		},
 		{
 			name: "a fault that never ended leaves no after",
 			in:   newRun(30).fault("kill", 10*second, 0),
 			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 10, 10}, {"during kill", 10, 30, 20},
-				{"after", 0, 0, 0}, {"throughout", 0, 30, 30}},
+				{"after", 0, 0, 0}, {"outside faults", 0, 10, 10}, {"throughout", 0, 30, 30}},
 		},
 		{
 			name: "the peak is where the plan is within 80 % of its highest, with holes",
@@ -171,7 +171,7 @@ func TestPhasesMerge(t *testing.T) {
 		}
 		var sum uint64
 		for _, p := range got[:len(got)-1] {
-			if p.Name != PhasePeak {
+			if p.Name != PhasePeak && p.Name != PhaseOutside {
 				sum += p.Classes["a"].Planned
 			}
 		}
