@@ -1,7 +1,9 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"squall/scenarios"
 	"squall/target"
 )
 
@@ -23,12 +26,24 @@ type upOptions struct {
 func newUpCommand(s *streams) *cobra.Command {
 	opts := &upOptions{stream: s}
 	c := &cobra.Command{
-		Use:   "up",
+		Use:   "up [scenario]",
 		Short: "Start the target alone and keep it; `squall down` removes it",
-		Example: "  squall up\n" +
-			"  squall up --failover stock --health-checks off",
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return startTarget(c.Context(), opts) },
+		Long: `Up starts the target of a scenario, or with every default, prints the address of each node and
+of the balancer, and leaves it running.`,
+		Example: `  squall up
+  squall up controls/async-replication
+  squall up --failover stock --health-checks off`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				sc, err := scenarios.Load(args[0])
+				if err != nil {
+					return withCode(2, err)
+				}
+				opts.spec = withFlags(sc.Target, opts.spec)
+			}
+			return startTarget(c.Context(), opts)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&opts.runID, "run-id", "up-"+time.Now().UTC().Format("20060102-150405"),
@@ -40,8 +55,23 @@ func newUpCommand(s *streams) *cobra.Command {
 	return c
 }
 
+// withFlags is the scenario's target with what the command line says otherwise.
+func withFlags(spec, flags target.Spec) target.Spec {
+	spec.Failover = cmp.Or(flags.Failover, spec.Failover)
+	spec.Replication = cmp.Or(flags.Replication, spec.Replication)
+	spec.HealthChecks = cmp.Or(flags.HealthChecks, spec.HealthChecks)
+	return spec
+}
+
 // startTarget starts the system and prints its addresses. A system that did not come up is removed.
-func startTarget(ctx context.Context, opts *upOptions) error {
+//
+// The lock tells `squall recover` a start that was killed from a system that was kept.
+func startTarget(ctx context.Context, opts *upOptions) (err error) {
+	lock, err := target.LockRun(opts.runID)
+	if err != nil {
+		return withCode(5, err)
+	}
+	defer func() { err = errors.Join(err, withCode(5, lock.Release())) }()
 	progress := printSteps(opts.stream.Err)
 	images, err := target.EnsureImages(ctx, target.ImageOptions{Binary: opts.binary, Progress: progress})
 	if err != nil {
