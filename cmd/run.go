@@ -111,6 +111,9 @@ func runOnce(ctx context.Context, s *streams, name string, sc scenarios.Scenario
 		return run, 0, withCode(5, err)
 	}
 	_ = reports.Terminal(s.Out, reports.New(run), isTerminal(s.Out))
+	if opts.keep {
+		fmt.Fprintln(s.Err, "the system keeps running; `squall down` removes it")
+	}
 	fmt.Fprintln(s.Out, dir)
 	return run, run.Verdict.ExitCode, nil
 }

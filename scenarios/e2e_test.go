@@ -158,10 +158,23 @@ func noLeftovers(t *testing.T, limit time.Duration) {
 	}
 }
 
+// playUntilValid runs a scenario to its end. On a busy machine the load generator may find itself
+// untrustworthy and the run invalid (exit 3): then, and only then, it is run again, twice at most.
+func playUntilValid(t *testing.T, scenario string) (int, result) {
+	t.Helper()
+	for attempt := 1; ; attempt++ {
+		r := start(t, "run", scenario, "--out", t.TempDir())
+		code := r.wait(t, 8*time.Minute)
+		res := r.result(t)
+		if code != 3 || attempt == 3 {
+			return code, res
+		}
+		t.Logf("attempt %d: the run was invalid: %s", attempt, res.Reasons)
+	}
+}
+
 func TestContainerRunWithThreeFaults(t *testing.T) {
-	r := start(t, "run", "testdata/e2e.yaml", "--out", t.TempDir())
-	code := r.wait(t, 8*time.Minute)
-	res := r.result(t)
+	code, res := playUntilValid(t, "testdata/e2e.yaml")
 	if code != 0 || res.Outcome != "met" || res.ExitCode != code {
 		t.Fatalf("squall run e2e: exit %d, outcome %s, exit_code %d, want 0 and met: %s",
 			code, res.Outcome, res.ExitCode, res.Reasons)
@@ -194,9 +207,7 @@ func TestContainerControlsTurnRed(t *testing.T) {
 		{"controls/no-health-checks", "failed(calculate) == 0 during engine-crash"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := start(t, "run", c.name, "--out", t.TempDir())
-			code := r.wait(t, 8*time.Minute)
-			res := r.result(t)
+			code, res := playUntilValid(t, c.name)
 			if code != 1 || res.Outcome != "missed" {
 				t.Fatalf("squall run %s: exit %d, outcome %s, want 1 and missed: %s", c.name, code, res.Outcome, res.Reasons)
 			}

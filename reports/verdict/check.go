@@ -51,7 +51,7 @@ func choices(got, plural string, known []string) string {
 	}
 	best, distance := "", max(len(got)/3, 1)+1
 	for _, name := range known {
-		if d := editDistance(strings.ToLower(got), strings.ToLower(name)); d < distance {
+		if d := EditDistance(strings.ToLower(got), strings.ToLower(name)); d < distance {
 			best, distance = name, d
 		}
 	}
@@ -62,9 +62,13 @@ func choices(got, plural string, known []string) string {
 	return fmt.Sprintf("; did you mean %q? (%s)", best, list)
 }
 
-// editDistance is Levenshtein's distance with swapped neighbours counted once (optimal string
-// alignment).
-func editDistance(a, b string) int {
+// EditDistance is how many letters of two words must be added, removed, replaced or swapped with their
+// neighbour (optimal string alignment). A word longer than 64 bytes counts as 65 away.
+func EditDistance(a, b string) int {
+	const longest = 64
+	if len(a) > longest || len(b) > longest {
+		return longest + 1
+	}
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
 		last[j] = j
