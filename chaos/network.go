@@ -106,7 +106,8 @@ func (p *packets) Inject(ctx context.Context) (effective time.Time, err error) {
 // Hold waits; the sidecars renew their leases by themselves.
 func (p *packets) Hold(ctx context.Context) { <-ctx.Done() }
 
-// Measure asks every agent what it did. The fault is felt only if every target felt it.
+// Measure asks every agent what it did. The fault is felt only if every target felt it; a loss is
+// judged over the packets of all targets together, since a target may see too few of them to lose one.
 func (p *packets) Measure(ctx context.Context) (Effect, bool, error) {
 	var mu sync.Mutex
 	seen := map[string]agent.Status{}
@@ -141,6 +142,9 @@ func (p *packets) Measure(ctx context.Context) (Effect, bool, error) {
 			e.Details["ipv6"] = "not covered: " + st.IPv6
 		}
 		p.sum(&e, st)
+	}
+	if why := p.lossNotFelt(e.Measured); felt && why != "" {
+		felt, said = false, append(said, why)
 	}
 	if len(restarted) > 0 {
 		e.Details["restarted"] = strings.Join(restarted, ", ")
@@ -217,10 +221,21 @@ func notFelt(s Spec, st agent.Status) string {
 		return ": not felt: no packet came"
 	case s.Delay > 0 && st.HoldP50 < time.Duration(feltDelayShare*float64(s.Delay)):
 		return fmt.Sprintf(": not felt: the median hold is below %g of the %s asked for", feltDelayShare, s.Delay)
-	case s.Loss > 0 && st.Dropped == 0:
-		return ": not felt: no packet was dropped"
 	case s.Loss > 0 && !consistent(st.Matched, st.Dropped, float64(s.Loss)/100):
 		return fmt.Sprintf(": not felt as asked: the share dropped is not %g%% by chance", float64(s.Loss))
+	}
+	return ""
+}
+
+// lossNotFelt says why the loss over all targets together is not the one asked for, or nothing.
+func (p *packets) lossNotFelt(measured map[string]float64) string {
+	switch packets, dropped := measured["packets"], measured["dropped"]; {
+	case p.spec.Loss == 0:
+		return ""
+	case dropped == 0:
+		return fmt.Sprintf("not felt: none of %.0f packets was dropped", packets)
+	case !consistent(uint64(packets), uint64(dropped), float64(p.spec.Loss)/100):
+		return fmt.Sprintf("not felt as asked: the share dropped is not %g%% by chance", float64(p.spec.Loss))
 	}
 	return ""
 }

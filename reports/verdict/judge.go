@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"squall/chaos"
 )
 
 // The exit codes of a judged run (DESIGN.md, Command line).
@@ -109,6 +111,9 @@ func (c *court) findings(results []Result) []finding {
 		all = append(all, finding{o, fmt.Sprintf(format, args...)})
 	}
 	for _, i := range c.in.Injections {
+		if c.neverDue(i) {
+			continue
+		}
 		if i.Error != "" {
 			add(Error, "fault %q: %s", i.Fault, i.Error)
 		}
@@ -135,6 +140,12 @@ func (c *court) findings(results []Result) []finding {
 		}
 	}
 	return all
+}
+
+// neverDue says that the run was interrupted before the fault's instant: nothing was touched.
+func (c *court) neverDue(i chaos.Injection) bool {
+	r := c.in.Recording
+	return r.Aborted && i.Requested >= r.AbortedAt && !tookEffect(i)
 }
 
 // severity orders outcomes; the worst of a run wins. An outcome that is none counts as Inconclusive.

@@ -91,6 +91,11 @@ func TestJudge(t *testing.T) {
 			r.Recording.Aborted, r.Recording.AbortedAt = true, time.Minute
 			r.seconds("calculate", 0, 10, answers(100, time.Second))
 		}, Aborted, 130, "interrupted"},
+		{"interrupted before a fault's instant", func(r *run) {
+			r.Recording.Aborted, r.Recording.AbortedAt = true, time.Minute
+			r.Injections = append(r.Injections, chaos.Injection{Fault: "later", Requested: 2 * time.Minute,
+				Error: "not injected: interrupted"})
+		}, Aborted, 130, "interrupted"},
 		{"interrupted with a fault left behind", func(r *run) { r.Recording.Aborted, r.Injections[0].Undone = true, false }, Error, 5, "not verified undone"},
 		{"nothing recorded", func(r *run) { r.Recording = nil }, Error, 5, "nothing was recorded"},
 		{"a recording of nothing", func(r *run) { r.Recording, r.Ledger = &loadgen.Recording{}, nil }, Invalid, 3, "no reason was recorded"},
