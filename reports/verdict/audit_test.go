@@ -98,11 +98,11 @@ func TestAuditLedger(t *testing.T) {
 			name: "one key acknowledged with two ids is a duplicate",
 			plant: func(w []loadgen.Write, l []NodeLedger) ([]loadgen.Write, []NodeLedger) {
 				again := w[4]
-				again.ID = "idXXX"
+				again.ID = "idABC"
 				return append(w, again), l
 			},
 			change: func(a *Audit) { a.Duplicate = 1 },
-			says:   "key k004 (calculate) was acknowledged twice, as id004 and as idXXX",
+			says:   "key k004 (calculate) was acknowledged twice, as id004 and as idABC",
 		},
 		{
 			name: "one key acknowledged twice with one id is one write",
