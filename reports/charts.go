@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"squall/reports/verdict"
 )
 
 // canvas is one size in which a chart is drawn. A drawing is never shrunk to less than 0.85 of its
@@ -198,7 +200,7 @@ func phaseChart(rec *Record) chart {
 		Note: "The windows in which objectives are judged. A phase may lie inside another one."}
 	var shown []int
 	for i, p := range rec.Phases {
-		if p.Name != "all" && p.End > p.Start {
+		if p.End > p.Start {
 			shown = append(shown, i)
 		}
 	}
@@ -228,13 +230,39 @@ func phaseChart(rec *Record) chart {
 			d.Blocks[i].Y = d.Y0 + float64(rows[i])*24
 			d.Blocks[i].H = 20
 			d.Blocks[i].LabelY = d.Blocks[i].Y + 15
+			if b := &d.Blocks[i]; outsideFaults(*b) { // its holes would hide a label under them
+				d.Texts, b.Label = append(d.Texts, label{X: b.LabelX, Y: b.LabelY, Text: b.Label}), ""
+			}
 		}
+		d.Blocks = append(d.Blocks, holes(rec, d.Blocks, x)...)
 		d.Y1 = d.Y0 + float64(n)*24
 		d.H = d.Y1 + gutterBottom
 		ch.Drawings = append(ch.Drawings, d)
 	}
 	return ch
 }
+
+// holes cover what the faults take out of the phase outside them.
+func holes(rec *Record, blocks []block, x scale) []block {
+	var out []block
+	for _, b := range blocks {
+		if !outsideFaults(b) {
+			continue
+		}
+		for _, p := range rec.Phases {
+			if !strings.HasPrefix(p.Name, "during ") || p.End <= p.Start {
+				continue
+			}
+			from, to := max(x.at(p.Start), b.X), min(x.at(p.End), b.X+b.W)
+			if to > from {
+				out = append(out, block{X: from, W: to - from, Y: b.Y, H: b.H, Class: "hole"})
+			}
+		}
+	}
+	return out
+}
+
+func outsideFaults(b block) bool { return strings.HasPrefix(b.Title, verdict.PhaseOutside+":") }
 
 // phaseClass is one of a closed set of CSS classes.
 func phaseClass(name string) string {

@@ -71,30 +71,35 @@ func (d *drawing) latencyAxis(bounds []latencyBound, columns ...[]float64) scale
 	return y
 }
 
-// latencyBound is the bound of one objective, over the time of its phase.
+// latencyBound is the bound of one objective, or of several that ask the same in other phases.
 type latencyBound struct {
-	text       string // "p99 ≤ 300 ms"
-	of         string // the class, where the chart shows several
-	ms         float64
-	start, end float64
+	text   string // "p99 ≤ 300 ms"
+	of     string // the class, where the chart shows several
+	ms     float64
+	phases []span // seconds
 }
 
 // latencyBounds are the bounds on percentiles of class, or of every class where it is empty. Equal
-// bounds on the same figure are drawn once, over the time of both.
+// bounds on the same figure have one label.
 func latencyBounds(rec *Record, class string) []latencyBound {
 	var out []latencyBound
 	for _, o := range rec.Objectives {
-		isLatency := o.Unit == "ms" && (strings.HasPrefix(o.Metric, "p") || o.Metric == "max")
+		isLatency := (o.Unit == "ms" || o.Unit == "s") && (strings.HasPrefix(o.Metric, "p") || o.Metric == "max")
 		if !isLatency || class != "" && o.Of != class && o.Of != "" {
 			continue
 		}
-		b := latencyBound{ms: o.Bound, start: 0, end: rec.Series.End}
+		b := latencyBound{ms: o.Bound}
+		if o.Unit == "s" {
+			b.ms *= 1000
+		}
+		phase := span{0, rec.Series.End}
 		for _, p := range rec.Phases {
 			if p.Name == o.Phase {
-				b.start, b.end = p.Start, min(p.End, rec.Series.End)
+				phase = span{p.Start, min(p.End, rec.Series.End)}
 			}
 		}
-		b.text = o.Metric + " " + sign(o.Op) + " " + timeMs(o.Bound)
+		b.phases = []span{phase}
+		b.text = o.Metric + " " + sign(o.Op) + " " + timeMs(b.ms)
 		if class == "" {
 			b.of = printable(o.Of)
 		}
@@ -102,7 +107,7 @@ func latencyBounds(rec *Record, class string) []latencyBound {
 			return other.text == b.text && other.of == b.of
 		})
 		if same >= 0 {
-			out[same].start, out[same].end = min(out[same].start, b.start), max(out[same].end, b.end)
+			out[same].phases = append(out[same].phases, phase)
 			continue
 		}
 		out = append(out, b)
@@ -119,7 +124,7 @@ func (d *drawing) addBounds(bounds []latencyBound, x, y scale) {
 		if b.of != "" && d.X1-d.X0 > 400 { // on a phone the class would hide the curve
 			text = strings.Replace(text, " ", "("+b.of+") ", 1)
 		}
-		l := boundLine{X0: x.at(b.start), X1: x.at(b.end), Y: y.at(b.ms), Label: text}
+		l := boundLine{X0: x.at(b.phases[0].from), X1: x.at(b.phases[0].to), Y: y.at(b.ms), Label: text}
 		width := boldWidth(text)
 		l.LabelX = max(min(l.X0+4, d.X1-width-2), d.X0+4)
 		for _, offset := range []float64{-5, -20, 15, -35, 30, -50, 45, -65, 60} {
@@ -130,6 +135,9 @@ func (d *drawing) addBounds(bounds []latencyBound, x, y scale) {
 		}
 		placed = append(placed, label{l.LabelX, l.LabelY, text})
 		d.Bounds = append(d.Bounds, l)
+		for _, more := range b.phases[1:] {
+			d.Bounds = append(d.Bounds, boundLine{X0: x.at(more.from), X1: x.at(more.to), Y: l.Y})
+		}
 	}
 }
 

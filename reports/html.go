@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
@@ -102,7 +103,16 @@ func newTiles(rec *Record) []tile {
 			Note: fmt.Sprintf("%s failed and %s unsent, whole run", count(rec.Load.Failed), count(rec.Load.Unsent))}}
 }
 
+// throughputTile shows the throughput that the scenario asks for, or all units of work together
+// where it asks for none.
 func throughputTile(rec *Record) tile {
+	for _, o := range rec.Objectives {
+		if o.Metric == "throughput" && o.Value != nil {
+			what := cmp.Or(o.Of, "all classes") + " " + cmp.Or(map[string]string{"peak": "at peak"}[o.Phase], o.Phase)
+			return tile{Title: "Throughput", Value: number(*o.Value*3600, 0) + "/h",
+				Note: fmt.Sprintf("%s, acknowledged: %s/s", what, brief(*o.Value))}
+		}
+	}
 	t := tile{Title: "Peak throughput", Value: "–", Note: "no load was recorded"}
 	if perSecond, used := rec.Series.peakUnits(10); used > 0 {
 		t.Value = number(perSecond*3600, 0) + "/h"
