@@ -46,7 +46,7 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	defer stop()
 	root := newRootCommand(&streams{in, out, errOut})
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
@@ -57,6 +57,7 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	if errors.As(err, &coded) {
 		return coded.code
 	}
+	fmt.Fprintf(errOut, "see `%s --help`\n", c.CommandPath())
 	return 2
 }
 
