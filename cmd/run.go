@@ -94,7 +94,7 @@ func runScenario(ctx context.Context, s *streams, name string, opts runOptions) 
 // runOnce plays the scenario once and prints its verdict and, last, its folder.
 func runOnce(ctx context.Context, s *streams, name string, sc scenarios.Scenario, seed uint64,
 	opts runOptions) (run reports.Run, code int, err error) {
-	live := reports.NewLive(s.Err, isTerminal(s.Err), sc.Load.Profile.For)
+	live := reports.NewLive(s.Err, isTerminal(s.Err), sc.Load.Profile.For, sc.Load.WarmUp)
 	defer live.Close()
 	fmt.Fprintf(s.Err, "squall %s, seed %d: %s\n", sc.Name, seed, sc.Question)
 	dir, run, err := scenarios.Run(ctx, sc, scenarios.RunOptions{

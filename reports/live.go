@@ -15,7 +15,7 @@ import (
 const plainEvery = 5
 
 // Live shows a run as it goes: the steps of the set-up, then time, offered and achieved rate, p99,
-// errors and the active faults. On a terminal the last line is redrawn each second; elsewhere a
+// errors and the phase with its active faults. On a terminal the last line is redrawn each second; elsewhere a
 // plain line is printed every five seconds. Safe for concurrent use; Close it before printing
 // anything else.
 type Live struct {
@@ -23,14 +23,17 @@ type Live struct {
 	w        io.Writer
 	redraw   bool
 	length   time.Duration
+	warmUp   time.Duration
 	active   []string
+	broken   bool // a fault has been felt
 	open     bool // a redrawn line has no newline yet
 	lastLine int  // second of the last plain line
 }
 
-// NewLive makes a view on w of a load that lasts length; terminal says whether w can redraw a line.
-func NewLive(w io.Writer, terminal bool, length time.Duration) *Live {
-	return &Live{w: w, redraw: terminal, length: length, lastLine: -plainEvery}
+// NewLive makes a view on w of a load that lasts length, of which warmUp does not count; terminal
+// says whether w can redraw a line.
+func NewLive(w io.Writer, terminal bool, length, warmUp time.Duration) *Live {
+	return &Live{w: w, redraw: terminal, length: length, warmUp: warmUp, lastLine: -plainEvery}
 }
 
 // Step shows one step of the set-up: on a terminal already while it goes on, and in every case a
@@ -60,15 +63,25 @@ func (l *Live) Tick(t loadgen.Tick) {
 	text := fmt.Sprintf("%4d s / %d s  offered %5.1f/s  achieved %5.1f/s  p99 %6.1f ms  in flight %3d  bad %d",
 		second, int(l.length/time.Second), t.Offered, t.Achieved,
 		float64(t.P99)/float64(time.Millisecond), t.InFlight, bad)
-	if len(l.active) > 0 {
-		text += "  fault: " + strings.Join(l.active, ", ")
-	}
+	text += "  " + l.phase(t.Elapsed)
 	if !l.redraw {
 		l.line(text)
 		return
 	}
 	fmt.Fprintf(l.w, "\r\x1b[2K%s", text)
 	l.open = true
+}
+
+func (l *Live) phase(elapsed time.Duration) string {
+	switch {
+	case len(l.active) > 0:
+		return "during " + strings.Join(l.active, ", ")
+	case elapsed <= l.warmUp:
+		return "warm-up"
+	case l.broken:
+		return "after"
+	}
+	return "before"
 }
 
 // Event prints what a fault is doing and keeps the list of active ones.
@@ -78,7 +91,7 @@ func (l *Live) Event(e chaos.Event) {
 	name := e.Fault
 	switch e.Phase {
 	case chaos.PhaseEffective:
-		l.active = append(l.active, name)
+		l.active, l.broken = append(l.active, name), true
 	case chaos.PhaseEnded, chaos.PhaseUndone, chaos.PhaseFailed:
 		kept := l.active[:0]
 		for _, a := range l.active {

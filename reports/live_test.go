@@ -30,14 +30,14 @@ func play(l *Live) {
 
 func TestLivePlain(t *testing.T) {
 	var out bytes.Buffer
-	play(NewLive(&out, false, 11*time.Second))
+	play(NewLive(&out, false, 11*time.Second, 2*time.Second))
 	want := []string{
 		"     1.5 s  image postgres: built",
-		"   1 s / 11 s  offered  40.0/s  achieved  39.0/s  p99   12.0 ms  in flight   0  bad 3",
+		"   1 s / 11 s  offered  40.0/s  achieved  39.0/s  p99   12.0 ms  in flight   0  bad 3  warm-up",
 		"   3 s  crash effective: ",
-		"   6 s / 11 s  offered  40.0/s  achieved  39.0/s  p99   12.0 ms  in flight   0  bad 3  fault: crash",
+		"   6 s / 11 s  offered  40.0/s  achieved  39.0/s  p99   12.0 ms  in flight   0  bad 3  during crash",
 		"   9 s  crash ended: exited with 137",
-		"  11 s / 11 s  offered  40.0/s  achieved  39.0/s  p99   12.0 ms  in flight   0  bad 3",
+		"  11 s / 11 s  offered  40.0/s  achieved  39.0/s  p99   12.0 ms  in flight   0  bad 3  after",
 	}
 	if got := strings.Split(strings.TrimRight(out.String(), "\n"), "\n"); !equalLines(got, want) {
 		t.Errorf("plain view =\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -46,7 +46,7 @@ func TestLivePlain(t *testing.T) {
 
 func TestLiveRedraws(t *testing.T) {
 	var out bytes.Buffer
-	play(NewLive(&out, true, 11*time.Second))
+	play(NewLive(&out, true, 11*time.Second, 2*time.Second))
 	text := out.String()
 	if got := strings.Count(text, "\r\x1b[2K"); got < 11 {
 		t.Errorf("the line was redrawn %d times in 11 seconds, want at least once a second", got)
