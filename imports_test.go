@@ -26,8 +26,10 @@ func importTable() map[string][]string {
 	return map[string][]string{
 		"squall":     {anything},
 		"squall/cmd": {anything},
-		"squall/scenarios": {"squall/target", "squall/loadgen", "squall/chaos", "squall/reports",
-			"squall/reports/verdict"},
+		"squall/scenarios": {
+			"squall/target", "squall/loadgen", "squall/chaos", "squall/reports",
+			"squall/reports/verdict",
+		},
 		"squall/reports":                {"squall/reports/verdict", "squall/loadgen", "squall/chaos"},
 		"squall/reports/verdict":        {"squall/loadgen", "squall/chaos"},
 		"squall/chaos":                  {"squall/target", "squall/chaos/agent"},

@@ -13,13 +13,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"squall/chaos/agent"
+	"squall/target"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"squall/chaos/agent"
-	"squall/target"
 )
 
 // These tests break a container of their own, on a Docker network of their own. Its image is this test
@@ -86,8 +85,11 @@ func newDockerSystem(t *testing.T) *dockerSystem {
 		if err != nil {
 			t.Error(err)
 		}
-		for _, args := range [][]string{append([]string{"rm", "-f"}, strings.Fields(ids)...),
-			{"network", "rm", s.name}, {"image", "rm", "-f", s.name}} {
+		for _, args := range [][]string{
+			append([]string{"rm", "-f"}, strings.Fields(ids)...),
+			{"network", "rm", s.name},
+			{"image", "rm", "-f", s.name},
+		} {
 			if len(args) == 2 {
 				continue // no containers
 			}
@@ -173,8 +175,10 @@ func (s *dockerSystem) WaitHealthy(ctx context.Context, _ target.Node) error {
 
 func (s *dockerSystem) Sidecar(ctx context.Context, n target.Node, name string, _, capabilities []string) (*target.Sidecar, error) {
 	full := s.name + "-" + n.Name + "-" + name
-	args := []string{"run", "--rm", "-i", "--name", full, "--label", "squall.run=" + s.name,
-		"--network", "container:" + n.ContainerID, "--cap-drop", "ALL", "--read-only", "-e", "SQUALL_TEST_ROLE=agent"}
+	args := []string{
+		"run", "--rm", "-i", "--name", full, "--label", "squall.run=" + s.name,
+		"--network", "container:" + n.ContainerID, "--cap-drop", "ALL", "--read-only", "-e", "SQUALL_TEST_ROLE=agent",
+	}
 	for _, c := range capabilities {
 		args = append(args, "--cap-add", c)
 	}

@@ -11,12 +11,11 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"squall/chaos/agent"
+	"squall/target"
 	"sync"
 	"testing"
 	"time"
-
-	"squall/chaos/agent"
-	"squall/target"
 )
 
 // fakeSystem is a system of five nodes in memory; its fields make it misbehave.
@@ -39,12 +38,16 @@ type fakeSystem struct {
 }
 
 func newFakeSystem() *fakeSystem {
-	s := &fakeSystem{stopped: map[string]int{}, kernels: map[string]*fakeKernel{}, deaf: map[string]bool{},
-		primary: "database-1", timeline: 1, exit: exitSIGKILL, promote: 2 * time.Second}
+	s := &fakeSystem{
+		stopped: map[string]int{}, kernels: map[string]*fakeKernel{}, deaf: map[string]bool{},
+		primary: "database-1", timeline: 1, exit: exitSIGKILL, promote: 2 * time.Second,
+	}
 	for i, name := range []string{"engine-1", "engine-2", "database-1", "database-2", "queue-1"} {
 		role := map[byte]target.Role{'e': target.RoleEngine, 'd': target.RoleDatabase, 'q': target.RoleQueue}[name[0]]
-		n := target.Node{Name: name, Role: role, ContainerID: "c-" + name, Zone: string("abc"[i%3]),
-			Addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)})}
+		n := target.Node{
+			Name: name, Role: role, ContainerID: "c-" + name, Zone: string("abc"[i%3]),
+			Addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}),
+		}
 		s.nodes = append(s.nodes, n)
 		s.kernels[name] = &fakeKernel{addr: n.Addr, active: map[string]agent.Rules{}, traffic: 1000}
 	}
@@ -171,7 +174,8 @@ func (s *fakeSystem) Sidecar(_ context.Context, n target.Node, name string, args
 			var q agent.Request
 			_ = json.Unmarshal(first, &q)
 			_ = json.NewEncoder(outW).Encode(agent.Response{ID: q.ID, Hello: &agent.Hello{
-				Version: agent.Version, Addrs: []netip.Addr{n.Addr}}})
+				Version: agent.Version, Addrs: []netip.Addr{n.Addr},
+			}})
 			inR.CloseWithError(io.ErrClosedPipe)
 			return
 		}
@@ -280,8 +284,10 @@ func play(t *testing.T, ctx context.Context, s System, specs ...Spec) played {
 		t.Fatal(err)
 	}
 	p := played{journal: path}
-	p.injections = Play(ctx, PlayOptions{Start: time.Now(), Faults: WithDefaults(specs), System: s, Journal: j,
-		Run: "run-1", Seed: 1, Notify: func(e Event) { p.events = append(p.events, e) }})
+	p.injections = Play(ctx, PlayOptions{
+		Start: time.Now(), Faults: WithDefaults(specs), System: s, Journal: j,
+		Run: "run-1", Seed: 1, Notify: func(e Event) { p.events = append(p.events, e) },
+	})
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}

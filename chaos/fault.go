@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"time"
-
 	"squall/target"
+	"time"
 )
 
 // System is what a fault needs of the system under test; *target.System is the real one. Its errors

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"squall/target"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/target"
 )
 
 func TestUnfinished(t *testing.T) {
@@ -113,9 +112,11 @@ func TestPlayJournalsBeforeItInjects(t *testing.T) {
 			t.Errorf("deadline %s, written %s, want it later", e.Deadline, e.Written)
 		}
 		e.Written, e.Deadline = time.Time{}, time.Time{}
-		want := Entry{Record: RecordInjecting, Run: "run-1", Fault: "failover",
+		want := Entry{
+			Record: RecordInjecting, Run: "run-1", Fault: "failover",
 			Kind: KindKill, Targets: []EntryTarget{{"database-1", "c-database-1"}}, Inverse: InverseStart,
-			Before: map[string]string{"state": "running", "primary": "database-1", "timeline": "1"}}
+			Before: map[string]string{"state": "running", "primary": "database-1", "timeline": "1"},
+		}
 		if diff := cmp.Diff(want, e); diff != "" {
 			t.Errorf("journalled (-want +got):\n%s", diff)
 		}
@@ -175,9 +176,13 @@ func TestRecover(t *testing.T) {
 	}
 	d := &fakeDoer{running: map[string]bool{"1": false, "2": true, "4": true, "5": true}, sidecars: map[string]int{"4": 1}}
 	got, err := Recover(t.Context(), entries, d)
-	want := []Recovered{{"killed", "engine-1", "started"}, {"killed", "engine-2", "nothing: it runs"},
-		{"killed", "engine-3", "nothing: the container is gone"}, {"slow", "queue-1", "agents removed"},
-		{"slow", "queue-2", "nothing: no agent is left"}}
+	want := []Recovered{
+		{"killed", "engine-1", "started"},
+		{"killed", "engine-2", "nothing: it runs"},
+		{"killed", "engine-3", "nothing: the container is gone"},
+		{"slow", "queue-1", "agents removed"},
+		{"slow", "queue-2", "nothing: no agent is left"},
+	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("Recover() error %v (-want +got):\n%s", err, diff)
 	}
@@ -199,8 +204,10 @@ func TestRecoverReportsWhatItCouldNotUndo(t *testing.T) {
 		{Fault: "slow", Inverse: InverseSidecar, Targets: []EntryTarget{{"queue-1", "4"}}},
 		{Fault: "odd", Inverse: "pray", Targets: []EntryTarget{{"queue-1", "4"}}},
 	}, d)
-	for _, want := range []string{"killed on engine-1: started, but it does not run", "killed on engine-2: no answer",
-		"slow on queue-1: 2 agents are left", `odd on queue-1: unknown inverse "pray"`} {
+	for _, want := range []string{
+		"killed on engine-1: started, but it does not run", "killed on engine-2: no answer",
+		"slow on queue-1: 2 agents are left", `odd on queue-1: unknown inverse "pray"`,
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Recover() = %v, want %q in it", err, want)
 		}

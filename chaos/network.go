@@ -7,12 +7,11 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"squall/chaos/agent"
+	"squall/target"
 	"strings"
 	"sync"
 	"time"
-
-	"squall/chaos/agent"
-	"squall/target"
 )
 
 const (
@@ -82,8 +81,10 @@ func (p *packets) Inject(ctx context.Context) (effective time.Time, err error) {
 	}); err != nil {
 		return time.Time{}, err
 	}
-	rules := agent.Rules{Name: p.spec.Name, Peers: p.peers, Seed: p.seed,
-		Delay: p.spec.Delay, Jitter: p.spec.Jitter, LossPercent: float64(p.spec.Loss)}
+	rules := agent.Rules{
+		Name: p.spec.Name, Peers: p.peers, Seed: p.seed,
+		Delay: p.spec.Delay, Jitter: p.spec.Jitter, LossPercent: float64(p.spec.Loss),
+	}
 	var mu sync.Mutex
 	var acks []time.Time
 	err = each(p.targets, func(n target.Node) error {

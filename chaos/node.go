@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"squall/target"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"squall/target"
 )
 
 const (

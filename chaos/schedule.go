@@ -7,10 +7,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"squall/target"
 	"sync"
 	"time"
-
-	"squall/target"
 )
 
 // Phase says how far a fault has come.
@@ -205,9 +204,11 @@ func (l *life) mendThem(ctx context.Context, targets []target.Node) {
 }
 
 func (l *life) entry(aim Resolved) Entry {
-	e := Entry{Record: RecordInjecting, Run: l.Run, Fault: l.spec.Name, Kind: l.spec.Kind,
+	e := Entry{
+		Record: RecordInjecting, Run: l.Run, Fault: l.spec.Name, Kind: l.spec.Kind,
 		Inverse: aim.Inverse, Before: aim.Before,
-		Deadline: time.Now().Add(l.spec.For + l.UndoWithin()).UTC()}
+		Deadline: time.Now().Add(l.spec.For + l.UndoWithin()).UTC(),
+	}
 	for _, n := range aim.Targets {
 		e.Targets = append(e.Targets, EntryTarget{Name: n.Name, ContainerID: n.ContainerID})
 	}

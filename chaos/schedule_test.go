@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"squall/target"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/target"
 )
 
 func killSpec(name string, role target.Role) Spec {
@@ -21,13 +20,17 @@ func killSpec(name string, role target.Role) Spec {
 }
 
 func latencySpec(name string, role target.Role) Spec {
-	return Spec{Name: name, Kind: KindLatency, At: 10 * time.Second, For: 20 * time.Second, Delay: 50 * time.Millisecond,
-		Jitter: 5 * time.Millisecond, Select: target.Selector{Role: role, Mode: "all"}}
+	return Spec{
+		Name: name, Kind: KindLatency, At: 10 * time.Second, For: 20 * time.Second, Delay: 50 * time.Millisecond,
+		Jitter: 5 * time.Millisecond, Select: target.Selector{Role: role, Mode: "all"},
+	}
 }
 
 func lossSpec(name string, role target.Role) Spec {
-	return Spec{Name: name, Kind: KindLoss, At: 10 * time.Second, For: 20 * time.Second, Loss: 5,
-		Select: target.Selector{Role: role, Mode: "all"}}
+	return Spec{
+		Name: name, Kind: KindLoss, At: 10 * time.Second, For: 20 * time.Second, Loss: 5,
+		Select: target.Selector{Role: role, Mode: "all"},
+	}
 }
 
 func TestPlayKillsThePrimaryAndRecordsTheFailover(t *testing.T) {
@@ -83,8 +86,10 @@ func TestPlayDelaysAndDrops(t *testing.T) {
 		if in.Error != "" || !in.Felt || !in.Undone {
 			t.Fatalf("Play() = %+v, want felt and undone without error", in)
 		}
-		want := map[string]float64{"packets": 2000, "dropped": 40, "loss_percent": 2, "held": 1960,
-			"delay_ms_p50": 50, "delay_ms_p99": 55, "queue_lost": 0, "apply_spread_ms": 0}
+		want := map[string]float64{
+			"packets": 2000, "dropped": 40, "loss_percent": 2, "held": 1960,
+			"delay_ms_p50": 50, "delay_ms_p99": 55, "queue_lost": 0, "apply_spread_ms": 0,
+		}
 		if diff := cmp.Diff(want, in.Effect.Measured); diff != "" {
 			t.Errorf("measured (-want +got):\n%s", diff)
 		}
@@ -108,42 +113,76 @@ func TestPlayReportsWhatWentWrong(t *testing.T) {
 	}{
 		{name: "unmatched selector", spec: killSpec("a", target.RoleReplica), said: "not injected: select: no node matches"},
 		{name: "unmatched peer", spec: withPeer(latencySpec("a", target.RoleEngine), target.RoleReplica), said: "peer: no node matches"},
-		{name: "exit code of something else", spec: killSpec("a", target.RoleEngine), undone: true,
-			sick: func(s *fakeSystem) { s.exit = 1 }, said: "exited with 1"},
-		{name: "panic while killing", spec: killSpec("a", target.RoleEngine), undone: true,
-			sick: func(s *fakeSystem) { s.killPanics = true }, said: "panic: the fake was told to"},
-		{name: "no other primary", spec: killSpec("a", target.RolePrimary), felt: true, undone: true,
-			sick: func(s *fakeSystem) { s.promote = 0 }, said: "no other primary than database-1 was seen"},
-		{name: "nobody is primary", spec: killSpec("a", target.RoleDatabase), said: "not injected: primary: no primary",
-			sick: func(s *fakeSystem) { s.primary = "" }},
-		{name: "start fails once", spec: killSpec("a", target.RoleEngine), felt: true, undone: true,
-			sick: func(s *fakeSystem) { s.startFails = 1 }},
-		{name: "start fails for ever", spec: killSpec("a", target.RoleEngine), felt: true, journal: 1,
-			sick: func(s *fakeSystem) { s.startFails = 1e6 }, said: "undo: start engine-1: no such image"},
-		{name: "never healthy again", spec: killSpec("a", target.RoleEngine), felt: true, journal: 1,
-			sick: func(s *fakeSystem) { s.unhealthy = true }, said: "undo: engine-1 is not healthy: context deadline exceeded"},
-		{name: "no packet came", spec: latencySpec("a", target.RoleEngine), undone: true,
-			sick: func(s *fakeSystem) { s.kernels["engine-2"].traffic = 0 }, said: "engine-2: 0 packets: not felt: no packet came"},
-		{name: "delay too short", spec: latencySpec("a", target.RoleEngine), undone: true,
-			sick: func(s *fakeSystem) { s.kernels["engine-1"].effect = 0.5 }, said: "the median hold is below 0.8 of the 50ms"},
-		{name: "loss of another size", spec: lossSpec("a", target.RoleEngine), undone: true,
-			sick: func(s *fakeSystem) { s.kernels["engine-1"].effect = 2 }, said: "the share dropped is not 5% by chance"},
-		{name: "nothing lost", spec: lossSpec("a", target.RoleEngine), undone: true,
+		{
+			name: "exit code of something else", spec: killSpec("a", target.RoleEngine), undone: true,
+			sick: func(s *fakeSystem) { s.exit = 1 }, said: "exited with 1",
+		},
+		{
+			name: "panic while killing", spec: killSpec("a", target.RoleEngine), undone: true,
+			sick: func(s *fakeSystem) { s.killPanics = true }, said: "panic: the fake was told to",
+		},
+		{
+			name: "no other primary", spec: killSpec("a", target.RolePrimary), felt: true, undone: true,
+			sick: func(s *fakeSystem) { s.promote = 0 }, said: "no other primary than database-1 was seen",
+		},
+		{
+			name: "nobody is primary", spec: killSpec("a", target.RoleDatabase), said: "not injected: primary: no primary",
+			sick: func(s *fakeSystem) { s.primary = "" },
+		},
+		{
+			name: "start fails once", spec: killSpec("a", target.RoleEngine), felt: true, undone: true,
+			sick: func(s *fakeSystem) { s.startFails = 1 },
+		},
+		{
+			name: "start fails for ever", spec: killSpec("a", target.RoleEngine), felt: true, journal: 1,
+			sick: func(s *fakeSystem) { s.startFails = 1e6 }, said: "undo: start engine-1: no such image",
+		},
+		{
+			name: "never healthy again", spec: killSpec("a", target.RoleEngine), felt: true, journal: 1,
+			sick: func(s *fakeSystem) { s.unhealthy = true }, said: "undo: engine-1 is not healthy: context deadline exceeded",
+		},
+		{
+			name: "no packet came", spec: latencySpec("a", target.RoleEngine), undone: true,
+			sick: func(s *fakeSystem) { s.kernels["engine-2"].traffic = 0 }, said: "engine-2: 0 packets: not felt: no packet came",
+		},
+		{
+			name: "delay too short", spec: latencySpec("a", target.RoleEngine), undone: true,
+			sick: func(s *fakeSystem) { s.kernels["engine-1"].effect = 0.5 }, said: "the median hold is below 0.8 of the 50ms",
+		},
+		{
+			name: "loss of another size", spec: lossSpec("a", target.RoleEngine), undone: true,
+			sick: func(s *fakeSystem) { s.kernels["engine-1"].effect = 2 }, said: "the share dropped is not 5% by chance",
+		},
+		{
+			name: "nothing lost", spec: lossSpec("a", target.RoleEngine), undone: true,
 			sick: func(s *fakeSystem) { s.kernels["engine-1"].traffic, s.kernels["engine-2"].traffic = 3, 4 },
-			said: "not felt: none of 7 packets was dropped"},
-		{name: "rules stay", spec: lossSpec("a", target.RoleEngine), felt: true, journal: 1,
-			sick: func(s *fakeSystem) { s.kernels["engine-2"].sticky = true }, said: "left after undo: [ip squall_a]"},
-		{name: "agent dies before it applies", spec: lossSpec("a", target.RoleQueue), journal: 1,
-			sick: func(s *fakeSystem) { s.deaf["queue-1"] = true }, said: "inject: agent on queue-1: apply: agent is gone"},
-		{name: "agent dies while it holds, and another one looks", spec: lossSpec("a", target.RoleQueue), undone: true,
-			sick: func(s *fakeSystem) { s.agentLives = 5 * time.Second }, said: "queue-1: no answer from its agent"},
-		{name: "agent dies and the rules stay", spec: lossSpec("a", target.RoleQueue), journal: 1,
+			said: "not felt: none of 7 packets was dropped",
+		},
+		{
+			name: "rules stay", spec: lossSpec("a", target.RoleEngine), felt: true, journal: 1,
+			sick: func(s *fakeSystem) { s.kernels["engine-2"].sticky = true }, said: "left after undo: [ip squall_a]",
+		},
+		{
+			name: "agent dies before it applies", spec: lossSpec("a", target.RoleQueue), journal: 1,
+			sick: func(s *fakeSystem) { s.deaf["queue-1"] = true }, said: "inject: agent on queue-1: apply: agent is gone",
+		},
+		{
+			name: "agent dies while it holds, and another one looks", spec: lossSpec("a", target.RoleQueue), undone: true,
+			sick: func(s *fakeSystem) { s.agentLives = 5 * time.Second }, said: "queue-1: no answer from its agent",
+		},
+		{
+			name: "agent dies and the rules stay", spec: lossSpec("a", target.RoleQueue), journal: 1,
 			sick: func(s *fakeSystem) { s.agentLives, s.kernels["queue-1"].sticky = 5*time.Second, true },
-			said: "undo: agent on queue-1: left after undo: [ip squall_a]"},
-		{name: "target restarted meanwhile", spec: lossSpec("a", target.RoleEngine), felt: true, undone: true,
-			sick: func(s *fakeSystem) { s.kernels["engine-2"].vanishes = true }, said: "free of it since: engine-2"},
-		{name: "another namespace", spec: lossSpec("a", target.RoleQueue), undone: true,
-			sick: func(s *fakeSystem) { s.nodes[4].Addr = s.nodes[0].Addr }, said: "its namespace has addresses [10.0.0.5]"},
+			said: "undo: agent on queue-1: left after undo: [ip squall_a]",
+		},
+		{
+			name: "target restarted meanwhile", spec: lossSpec("a", target.RoleEngine), felt: true, undone: true,
+			sick: func(s *fakeSystem) { s.kernels["engine-2"].vanishes = true }, said: "free of it since: engine-2",
+		},
+		{
+			name: "another namespace", spec: lossSpec("a", target.RoleQueue), undone: true,
+			sick: func(s *fakeSystem) { s.nodes[4].Addr = s.nodes[0].Addr }, said: "its namespace has addresses [10.0.0.5]",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -223,9 +262,11 @@ func TestPlayOverlaps(t *testing.T) {
 		for _, in := range play(t, t.Context(), s, latencySpec("first", target.RoleEngine), again, other, after).injections {
 			got = append(got, fmt.Sprintf("%s felt %t: %s", in.Fault, in.Felt, in.Error))
 		}
-		want := []string{"first felt true: ",
+		want := []string{
+			"first felt true: ",
 			"again felt false: not injected: engine-2 is already under latency by fault first",
-			"other felt true: ", "after felt true: "}
+			"other felt true: ", "after felt true: ",
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("Play() (-want +got):\n%s", diff)
 		}

@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
-	"time"
-
 	"squall/chaos/agent"
 	"squall/target"
+	"sync"
+	"time"
 )
 
 const (

@@ -4,9 +4,8 @@
 package chaos
 
 import (
-	"time"
-
 	"squall/target"
+	"time"
 )
 
 // Spec is one entry of the `faults:` block of a scenario.

@@ -3,11 +3,10 @@ package chaos
 import (
 	"regexp"
 	"slices"
+	"squall/target"
 	"strconv"
 	"strings"
 	"time"
-
-	"squall/target"
 )
 
 // The kinds of faults; New is the catalogue.

@@ -2,13 +2,12 @@ package chaos
 
 import (
 	"fmt"
+	"squall/target"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/target"
 )
 
 func TestValidate(t *testing.T) {
@@ -22,10 +21,14 @@ func TestValidate(t *testing.T) {
 		{name: "all kinds at once", specs: []Spec{kill, slow, lossy}},
 		{name: "latency with loss and peer", specs: []Spec{with(slow, func(s *Spec) { s.Loss = 2; s.Peer = &target.Selector{Zone: "a"} })}},
 		{name: "same selector later", specs: []Spec{kill, with(kill, func(s *Spec) { s.Name, s.At = "k2", 30*time.Second })}},
-		{name: "nothing", specs: []Spec{{}}, want: []string{"[0].name is missing", "[0].at must be > 0s", "[0].for must be > 0s",
-			"[0].kind is missing: want one of kill, latency, loss", "[0].select names neither role nor zone nor name"}},
-		{name: "unknown kind", specs: []Spec{with(kill, func(s *Spec) { s.Kind = "pause" })},
-			want: []string{`[0].kind unknown kind "pause": want one of kill, latency, loss`}},
+		{name: "nothing", specs: []Spec{{}}, want: []string{
+			"[0].name is missing", "[0].at must be > 0s", "[0].for must be > 0s",
+			"[0].kind is missing: want one of kill, latency, loss", "[0].select names neither role nor zone nor name",
+		}},
+		{
+			name: "unknown kind", specs: []Spec{with(kill, func(s *Spec) { s.Kind = "pause" })},
+			want: []string{`[0].kind unknown kind "pause": want one of kill, latency, loss`},
+		},
 		{name: "name", specs: []Spec{with(kill, func(s *Spec) { s.Name = "Kill it" })}, want: []string{"[0].name want small letters"}},
 		{name: "doubled name", specs: []Spec{kill, with(lossy, func(s *Spec) { s.Name = "k" })}, want: []string{`[1].name "k" is already the name of [0]`}},
 		{name: "network figures on kill", specs: []Spec{with(kill, func(s *Spec) {
@@ -37,8 +40,10 @@ func TestValidate(t *testing.T) {
 		{name: "loss missing", specs: []Spec{with(lossy, func(s *Spec) { s.Loss = 0 })}, want: []string{"[0].loss must be > 0%"}},
 		{name: "all lost", specs: []Spec{with(lossy, func(s *Spec) { s.Loss = 100 })}, want: []string{"[0].loss must be < 100%"}},
 		{name: "loss below the draw", specs: []Spec{with(lossy, func(s *Spec) { s.Loss = 0.00001 })}, want: []string{"[0].loss must be at least 0.0001%"}},
-		{name: "selector", specs: []Spec{with(kill, func(s *Spec) { s.Select = target.Selector{Role: "leader", Zone: "x", Mode: "some"} })},
-			want: []string{`[0].select.role unknown role "leader"`, `[0].select.zone unknown zone "x"`, `[0].select.mode unknown mode "some"`}},
+		{
+			name: "selector", specs: []Spec{with(kill, func(s *Spec) { s.Select = target.Selector{Role: "leader", Zone: "x", Mode: "some"} })},
+			want: []string{`[0].select.role unknown role "leader"`, `[0].select.zone unknown zone "x"`, `[0].select.mode unknown mode "some"`},
+		},
 		{name: "value without mode", specs: []Spec{with(kill, func(s *Spec) { s.Select.Value = 2 })}, want: []string{"[0].select.value goes with mode"}},
 		{name: "no value", specs: []Spec{with(kill, func(s *Spec) { s.Select.Mode = "fixed" })}, want: []string{"[0].select.value want at least 1"}},
 		{name: "percent", specs: []Spec{with(kill, func(s *Spec) { s.Select.Mode, s.Select.Value = "percent", 101 })}, want: []string{"[0].select.value want 1 to 100"}},
@@ -84,8 +89,14 @@ func TestConsistent(t *testing.T) {
 		share      float64
 		want       bool
 	}{
-		{1000, 20, 0.02, true}, {1000, 36, 0.02, true}, {1000, 40, 0.02, false}, {1000, 1, 0.02, false},
-		{100_000, 2000, 0.02, true}, {100_000, 2300, 0.02, false}, {10, 3, 0.02, false}, {10, 1, 0.02, true},
+		{1000, 20, 0.02, true},
+		{1000, 36, 0.02, true},
+		{1000, 40, 0.02, false},
+		{1000, 1, 0.02, false},
+		{100_000, 2000, 0.02, true},
+		{100_000, 2300, 0.02, false},
+		{10, 3, 0.02, false},
+		{10, 1, 0.02, true},
 	} {
 		if got := consistent(c.n, c.dropped, c.share); got != c.want {
 			t.Errorf("consistent(%d, %d, %g) = %t, want %t", c.n, c.dropped, c.share, got, c.want)

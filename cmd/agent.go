@@ -3,10 +3,9 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"squall/chaos/agent"
 
 	"github.com/spf13/cobra"
-
-	"squall/chaos/agent"
 )
 
 // exitAgent is the exit code of what the machine could not do (DESIGN.md, Command line).

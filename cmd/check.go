@@ -3,10 +3,9 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"squall/scenarios"
 
 	"github.com/spf13/cobra"
-
-	"squall/scenarios"
 )
 
 type checkOptions struct {

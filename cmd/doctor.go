@@ -3,10 +3,9 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"squall/target"
 
 	"github.com/spf13/cobra"
-
-	"squall/target"
 )
 
 func newDoctorCommand(s *streams) *cobra.Command {

@@ -2,10 +2,9 @@ package cmd
 
 import (
 	"fmt"
+	"squall/target"
 
 	"github.com/spf13/cobra"
-
-	"squall/target"
 )
 
 func newDownCommand(s *streams) *cobra.Command {

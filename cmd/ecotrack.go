@@ -7,18 +7,17 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"squall/target/ecotrack/engine"
+	"squall/target/ecotrack/factors"
+	"squall/target/ecotrack/ledger"
+	"squall/target/ecotrack/reporting"
+	"squall/target/ecotrack/worker"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
-
-	"squall/target/ecotrack/engine"
-	"squall/target/ecotrack/factors"
-	"squall/target/ecotrack/ledger"
-	"squall/target/ecotrack/reporting"
-	"squall/target/ecotrack/worker"
 )
 
 // ecotrackOptions is the configuration of a role, from the environment (target/ecotrack/README.md).
@@ -124,22 +123,28 @@ func ecotrackFromEnv(role string, getenv func(string) string, s *streams) (ecotr
 }
 
 func (o ecotrackOptions) ledger(ctx context.Context, url string, readOnly bool) (*ledger.Ledger, error) {
-	return ledger.Open(ctx, url, ledger.Options{Node: o.node, MaxConns: o.maxConns,
-		ReadOnly: readOnly, Log: o.log})
+	return ledger.Open(ctx, url, ledger.Options{
+		Node: o.node, MaxConns: o.maxConns,
+		ReadOnly: readOnly, Log: o.log,
+	})
 }
 
 func (o ecotrackOptions) openQueue() (*engine.Queue, error) {
-	return engine.OpenQueue(o.queue, engine.QueueOptions{Name: o.node, Replicas: int(o.queueReplicas),
-		Log: o.log})
+	return engine.OpenQueue(o.queue, engine.QueueOptions{
+		Name: o.node, Replicas: int(o.queueReplicas),
+		Log: o.log,
+	})
 }
 
 // service returns the HTTP side of a role with the metrics of its pool.
 func (o ecotrackOptions) service(reg *prometheus.Registry, l *ledger.Ledger, ready func() error,
 ) *engine.Service {
 	engine.RegisterPool(reg, l.Stat)
-	return engine.NewService(engine.ServiceOptions{Role: o.role, Node: o.node, Zone: o.zone,
+	return engine.NewService(engine.ServiceOptions{
+		Role: o.role, Node: o.node, Zone: o.zone,
 		MaxInFlight: int(o.maxInFlight), Timeout: o.timeout, Drain: o.drain, Ready: ready,
-		Registry: reg, Log: o.log})
+		Registry: reg, Log: o.log,
+	})
 }
 
 func (o ecotrackOptions) serve(ctx context.Context, s *engine.Service) error {

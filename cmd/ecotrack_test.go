@@ -15,8 +15,11 @@ func TestEcotrackNamesWhatIsMissing(t *testing.T) {
 		{"engine", nil, []string{"ECOTRACK_DATABASE_URL must be set", "ECOTRACK_QUEUE_URL must be set"}},
 		{"worker", map[string]string{"ECOTRACK_QUEUE_URL": "nats://q"}, []string{"ECOTRACK_DATABASE_URL must be set"}},
 		{"reporting", nil, []string{"ECOTRACK_READ_DATABASE_URL must be set"}},
-		{"reporting", map[string]string{"ECOTRACK_MAX_IN_FLIGHT": "many", "ECOTRACK_DRAIN": "soon", "ECOTRACK_LOG_LEVEL": "loud"},
-			[]string{"ECOTRACK_MAX_IN_FLIGHT", "ECOTRACK_DRAIN", "ECOTRACK_LOG_LEVEL"}},
+		{
+			"reporting",
+			map[string]string{"ECOTRACK_MAX_IN_FLIGHT": "many", "ECOTRACK_DRAIN": "soon", "ECOTRACK_LOG_LEVEL": "loud"},
+			[]string{"ECOTRACK_MAX_IN_FLIGHT", "ECOTRACK_DRAIN", "ECOTRACK_LOG_LEVEL"},
+		},
 	}
 	for _, tt := range tests {
 		_, err := ecotrackFromEnv(tt.role, func(k string) string { return tt.env[k] }, &streams{Err: &bytes.Buffer{}})

@@ -3,11 +3,10 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"squall/target"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"squall/target"
 )
 
 func newImagesCommand(s *streams) *cobra.Command {

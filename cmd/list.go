@@ -3,10 +3,9 @@ package cmd
 import (
 	"encoding/json"
 	"fmt"
+	"squall/scenarios"
 
 	"github.com/spf13/cobra"
-
-	"squall/scenarios"
 )
 
 func newListCommand(s *streams) *cobra.Command {

@@ -2,10 +2,9 @@ package cmd
 
 import (
 	"encoding/json"
+	"squall/scenarios"
 
 	"github.com/spf13/cobra"
-
-	"squall/scenarios"
 )
 
 // planSeed is used where neither the scenario nor the command names a seed, so that `squall plan`

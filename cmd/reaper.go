@@ -2,10 +2,9 @@ package cmd
 
 import (
 	"log/slog"
+	"squall/target"
 
 	"github.com/spf13/cobra"
-
-	"squall/target"
 )
 
 // newReaperCommand removes a run once its harness is gone; the harness starts it in a container,

@@ -2,10 +2,9 @@ package cmd
 
 import (
 	"fmt"
+	"squall/reports"
 
 	"github.com/spf13/cobra"
-
-	"squall/reports"
 )
 
 func newReportCommand(s *streams) *cobra.Command {

@@ -8,11 +8,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"squall/scenarios"
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"squall/scenarios"
 )
 
 // streams are what every command reads and writes: results to Out, logs and progress to Err.
@@ -53,8 +52,7 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	if text := err.Error(); text != "" {
 		fmt.Fprintln(errOut, "squall:", text)
 	}
-	var coded *exitError
-	if errors.As(err, &coded) {
+	if coded, ok := errors.AsType[*exitError](err); ok {
 		return coded.code
 	}
 	fmt.Fprintf(errOut, "see `%s --help`\n", c.CommandPath())

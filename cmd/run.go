@@ -7,14 +7,14 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"squall/reports"
+	"squall/reports/verdict"
+	"squall/scenarios"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-
-	"squall/reports"
-	"squall/reports/verdict"
-	"squall/scenarios"
 )
 
 type runOptions struct {
@@ -93,7 +93,8 @@ func runScenario(ctx context.Context, s *streams, name string, opts runOptions) 
 
 // runOnce plays the scenario once and prints its verdict and, last, its folder.
 func runOnce(ctx context.Context, s *streams, name string, sc scenarios.Scenario, seed uint64,
-	opts runOptions) (run reports.Run, code int, err error) {
+	opts runOptions,
+) (run reports.Run, code int, err error) {
 	live := reports.NewLive(s.Err, isTerminal(s.Err), sc.Load.Profile.For, sc.Load.WarmUp)
 	defer live.Close()
 	fmt.Fprintf(s.Err, "squall %s, seed %d: %s\n", sc.Name, seed, sc.Question)
@@ -120,7 +121,7 @@ func runOnce(ctx context.Context, s *streams, name string, sc scenarios.Scenario
 
 // repeatCommand is what a reader of the report types to run the same plan again.
 func repeatCommand(name string, seed uint64, opts runOptions) string {
-	words := []string{"squall", "run", name, "--seed", fmt.Sprint(seed)}
+	words := []string{"squall", "run", name, "--seed", strconv.FormatUint(seed, 10)}
 	for _, set := range opts.set {
 		words = append(words, "--set", "'"+set+"'")
 	}

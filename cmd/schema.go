@@ -1,9 +1,9 @@
 package cmd
 
 import (
-	"github.com/spf13/cobra"
-
 	"squall/scenarios"
+
+	"github.com/spf13/cobra"
 )
 
 func newSchemaCommand(s *streams) *cobra.Command {

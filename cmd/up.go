@@ -8,12 +8,11 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"squall/scenarios"
+	"squall/target"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"squall/scenarios"
-	"squall/target"
 )
 
 type upOptions struct {

@@ -34,8 +34,10 @@ func newEcoTrack(t testing.TB) (*ecoTrack, *httptest.Server) {
 func (e *ecoTrack) write(key string) map[string]any {
 	id := "id-" + key
 	e.rows[key] = id
-	return map[string]any{"id": id, "co2e_kg": "1.5",
-		"receipt": map[string]any{"id": id, "key": key, "hash": "h-" + key, "node": "engine-1"}}
+	return map[string]any{
+		"id": id, "co2e_kg": "1.5",
+		"receipt": map[string]any{"id": id, "key": key, "hash": "h-" + key, "node": "engine-1"},
+	}
 }
 
 func (e *ecoTrack) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -153,7 +153,7 @@ func (r *recorder) record(x sample) {
 	r.last = max(r.last, x.done)
 	r.recent.record(response)
 	r.running.add(x.outcome)
-	s.Counts.add(x.outcome)
+	s.add(x.outcome)
 	s.units += x.units
 	s.lag.record(lag)
 	r.service.record(x.done - x.sent)

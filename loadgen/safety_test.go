@@ -22,10 +22,19 @@ func TestGuardPermits(t *testing.T) {
 		addr string
 		want bool
 	}{
-		{"127.0.0.1", true}, {"127.9.9.9", true}, {"::1", true}, {"::ffff:127.0.0.1", true},
-		{"192.0.2.1", true}, {"::ffff:192.0.2.1", true},
-		{"192.0.2.16", false}, {"10.0.0.1", false}, {"0.0.0.0", false}, {"::", false}, {"169.254.169.254", false},
-		{"fe80::1", false}, {"2001:db8::1", false},
+		{"127.0.0.1", true},
+		{"127.9.9.9", true},
+		{"::1", true},
+		{"::ffff:127.0.0.1", true},
+		{"192.0.2.1", true},
+		{"::ffff:192.0.2.1", true},
+		{"192.0.2.16", false},
+		{"10.0.0.1", false},
+		{"0.0.0.0", false},
+		{"::", false},
+		{"169.254.169.254", false},
+		{"fe80::1", false},
+		{"2001:db8::1", false},
 	}
 	for _, row := range table {
 		if got := g.permits(netip.MustParseAddr(row.addr)); got != row.want {

@@ -23,12 +23,15 @@ func profiles() map[string]Profile {
 		"ramp":   {Kind: kindRamp, Rate: 1, To: 100, For: 20 * time.Second},
 		"down":   {Kind: kindRamp, Rate: 100, To: 1, For: 20 * time.Second},
 		"steps": {Kind: kindSteps, For: 20 * time.Second, Steps: []Step{
-			{Rate: 10, For: 5 * time.Second}, {Rate: 80, For: 15 * time.Second}}},
+			{Rate: 10, For: 5 * time.Second}, {Rate: 80, For: 15 * time.Second},
+		}},
 		"spike": {Kind: kindSpike, Rate: 10, To: 100, For: 20 * time.Second},
-		"quarterly-peak": {Kind: kindQuarterlyPeak, Peak: 100, For: 3 * time.Minute,
+		"quarterly-peak": {
+			Kind: kindQuarterlyPeak, Peak: 100, For: 3 * time.Minute,
 			Start:    time.Date(2026, 3, 29, 0, 0, 0, 0, time.UTC),
 			Deadline: time.Date(2026, 3, 31, 18, 0, 0, 0, time.UTC),
-			Compress: Compress{Calendar: 24 * time.Hour, Run: 45 * time.Second}},
+			Compress: Compress{Calendar: 24 * time.Hour, Run: 45 * time.Second},
+		},
 	}
 }
 
@@ -70,10 +73,19 @@ func TestCurveRates(t *testing.T) {
 		at      float64
 		want    float64
 	}{
-		{"steady", 0, 50}, {"steady", 19.9, 50}, {"steady", 20, 0}, {"steady", -1, 0},
-		{"ramp", 0, 1}, {"ramp", 10, 50.5}, {"down", 10, 50.5},
-		{"steps", 4.9, 10}, {"steps", 5, 80},
-		{"spike", 7.9, 10}, {"spike", 8.2, 55}, {"spike", 10, 100}, {"spike", 12, 10},
+		{"steady", 0, 50},
+		{"steady", 19.9, 50},
+		{"steady", 20, 0},
+		{"steady", -1, 0},
+		{"ramp", 0, 1},
+		{"ramp", 10, 50.5},
+		{"down", 10, 50.5},
+		{"steps", 4.9, 10},
+		{"steps", 5, 80},
+		{"spike", 7.9, 10},
+		{"spike", 8.2, 55},
+		{"spike", 10, 100},
+		{"spike", 12, 10},
 	}
 	for _, row := range table {
 		c := profiles()[row.profile].curve()
@@ -92,9 +104,11 @@ func TestQuarterlyPeak(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p := Profile{Kind: kindQuarterlyPeak, Peak: 100, For: 4 * 45 * time.Second,
+			p := Profile{
+				Kind: kindQuarterlyPeak, Peak: 100, For: 4 * 45 * time.Second,
 				Start:    deadline.Truncate(24*time.Hour).AddDate(0, 0, -2),
-				Deadline: deadline, Compress: Compress{Calendar: 24 * time.Hour, Run: 45 * time.Second}}
+				Deadline: deadline, Compress: Compress{Calendar: 24 * time.Hour, Run: 45 * time.Second},
+			}
 			c := p.curve()
 			if got := c.peak(); math.Abs(got-100) > 1e-9 {
 				t.Errorf("%s %s: peak = %v, want 100", day, hour, got)
@@ -184,8 +198,10 @@ func TestScheduleRepeats(t *testing.T) {
 // have the variance that even ones lack.
 func TestScheduleCounts(t *testing.T) {
 	for _, arrivals := range []string{arrivalsPoisson, arrivalsEven} {
-		spec := Spec{Arrivals: arrivals, Profile: Profile{Kind: kindSteady, Rate: 1000, For: 60 * time.Second},
-			Mix: []Class{{Name: requestCalculate, Weight: 3}, {Name: requestRead, Weight: 1}}}
+		spec := Spec{
+			Arrivals: arrivals, Profile: Profile{Kind: kindSteady, Rate: 1000, For: 60 * time.Second},
+			Mix: []Class{{Name: requestCalculate, Weight: 3}, {Name: requestRead, Weight: 1}},
+		}
 		s := mustSchedule(t, spec)
 		if got := float64(s.Total()); math.Abs(got-60_000) > 4*math.Sqrt(60_000) {
 			t.Errorf("%s: Total() = %v, want about 60000", arrivals, got)
@@ -283,12 +299,17 @@ func TestExpected(t *testing.T) {
 
 func TestRoundDecimal(t *testing.T) {
 	table := []struct{ value, want string }{
-		{"0", "0"}, {"1", "1"}, {"1200", "1200"}, {"0.5", "0.5"}, {"-2.50", "-2.5"},
+		{"0", "0"},
+		{"1", "1"},
+		{"1200", "1200"},
+		{"0.5", "0.5"},
+		{"-2.50", "-2.5"},
 		{"0.0000000000005", "0"},                  // half, even below
 		{"0.0000000000015", "0.000000000002"},     // half, odd below
 		{"0.00000000000250001", "0.000000000003"}, // above half
 		{"-0.0000000000015", "-0.000000000002"},
-		{"1/3", "0.333333333333"}, {"2/3", "0.666666666667"},
+		{"1/3", "0.333333333333"},
+		{"2/3", "0.666666666667"},
 	}
 	for _, row := range table {
 		v, _ := new(big.Rat).SetString(row.value)
@@ -336,13 +357,23 @@ func TestValidate(t *testing.T) {
 		{"steps do not add up", func(s *Spec) {
 			s.Profile.Kind, s.Profile.Steps = kindSteps, []Step{{Rate: 1, For: time.Second}, {}}
 		}, []string{"profile.steps", "profile.steps[1].for", "profile.steps[1].rate"}},
-		{"bare quarterly peak", func(s *Spec) { s.Profile.Kind = kindQuarterlyPeak },
-			[]string{"profile.compress", "profile.deadline", "profile.peak", "profile.start"}},
+		{
+			"bare quarterly peak", func(s *Spec) { s.Profile.Kind = kindQuarterlyPeak },
+			[]string{"profile.compress", "profile.deadline", "profile.peak", "profile.start"},
+		},
 		{"mix", func(s *Spec) {
-			s.Mix = []Class{{Name: "calculate"}, {Name: "calculate", Weight: 1}, {Name: "dig", Weight: 1},
-				{Name: "x", Weight: 1, Path: "x"}, {Name: "y", Weight: -1, Method: "GET"}, {Name: "probe", Weight: 1, Request: "read"}}
-		}, []string{"mix[0].weight", "mix[1].class", "mix[2].request", "mix[3].method", "mix[3].path",
-			"mix[4].path", "mix[4].request", "mix[4].weight", "mix[5].class"}},
+			s.Mix = []Class{
+				{Name: "calculate"},
+				{Name: "calculate", Weight: 1},
+				{Name: "dig", Weight: 1},
+				{Name: "x", Weight: 1, Path: "x"},
+				{Name: "y", Weight: -1, Method: "GET"},
+				{Name: "probe", Weight: 1, Request: "read"},
+			}
+		}, []string{
+			"mix[0].weight", "mix[1].class", "mix[2].request", "mix[3].method", "mix[3].path",
+			"mix[4].path", "mix[4].request", "mix[4].weight", "mix[5].class",
+		}},
 		{"another host", func(s *Spec) { s.Mix[1].Path = "//example.org/" }, []string{"mix[1].path"}},
 		{"times", func(s *Spec) {
 			s.WarmUp, s.Timeout, s.MaxLag, s.Probe = 10*time.Second, -1, -1, ProbeSpec{Every: 1, Timeout: -1}

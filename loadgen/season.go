@@ -26,8 +26,16 @@ const (
 // the rate has no corners a system would only meet in a test.
 func officeKnots() []struct{ hour, share float64 } {
 	return []struct{ hour, share float64 }{
-		{0, 0}, {6, 0}, {8, 0.92}, {10, 1}, {12.5, 0.94},
-		{14.5, 1}, {17.5, 1}, {19, 0.85}, {22, 0}, {24, 0},
+		{0, 0},
+		{6, 0},
+		{8, 0.92},
+		{10, 1},
+		{12.5, 0.94},
+		{14.5, 1},
+		{17.5, 1},
+		{19, 0.85},
+		{22, 0},
+		{24, 0},
 	}
 }
 

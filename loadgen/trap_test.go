@@ -121,30 +121,48 @@ func TestRunOutcomes(t *testing.T) {
 		reason  string
 		state   WriteState
 	}{
-		{"server error", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-			func(c Counts) uint64 { return c.HTTPError }, "status-500", WriteUnknown},
+		{
+			"server error", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+			func(c Counts) uint64 { return c.HTTPError }, "status-500", WriteUnknown,
+		},
 		{"html 503", func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "<html>No server is available", 503)
+			http.Error(w, "<html>No server is available", http.StatusServiceUnavailable)
 		}, func(c Counts) uint64 { return c.Rejected }, "status-503", WriteUnknown},
-		{"typed 503", problemHandler(503, "store_unavailable"),
-			func(c Counts) uint64 { return c.Rejected }, "status-503", WriteUnknown},
-		{"typed 503 of another code", problemHandler(503, "commit_unknown"),
-			func(c Counts) uint64 { return c.Rejected }, "status-503", WriteUnknown},
-		{"quota", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
-			func(c Counts) uint64 { return c.Rejected }, "status-429", WriteUnknown},
-		{"typed 422", problemHandler(422, "unit_dimension_mismatch"),
-			func(c Counts) uint64 { return c.HTTPError }, "status-422", WriteRefused},
-		{"key reused", problemHandler(422, "idempotency_key_reused"),
-			func(c Counts) uint64 { return c.HTTPError }, "status-422", WriteUnknown},
+		{
+			"typed 503", problemHandler(503, "store_unavailable"),
+			func(c Counts) uint64 { return c.Rejected }, "status-503", WriteUnknown,
+		},
+		{
+			"typed 503 of another code", problemHandler(503, "commit_unknown"),
+			func(c Counts) uint64 { return c.Rejected }, "status-503", WriteUnknown,
+		},
+		{
+			"quota", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
+			func(c Counts) uint64 { return c.Rejected }, "status-429", WriteUnknown,
+		},
+		{
+			"typed 422", problemHandler(422, "unit_dimension_mismatch"),
+			func(c Counts) uint64 { return c.HTTPError }, "status-422", WriteRefused,
+		},
+		{
+			"key reused", problemHandler(422, "idempotency_key_reused"),
+			func(c Counts) uint64 { return c.HTTPError }, "status-422", WriteUnknown,
+		},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound)
 		}, func(c Counts) uint64 { return c.HTTPError }, "status-302", WriteUnknown},
-		{"no receipt", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"id":"x"}`)) },
-			func(c Counts) uint64 { return c.Transport }, "bad-answer", WriteUnknown},
-		{"reset", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-			func(c Counts) uint64 { return c.Transport }, "closed", WriteUnknown},
-		{"timeout", hang,
-			func(c Counts) uint64 { return c.Timeout }, "timeout", WriteUnknown},
+		{
+			"no receipt", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"id":"x"}`)) },
+			func(c Counts) uint64 { return c.Transport }, "bad-answer", WriteUnknown,
+		},
+		{
+			"reset", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+			func(c Counts) uint64 { return c.Transport }, "closed", WriteUnknown,
+		},
+		{
+			"timeout", hang,
+			func(c Counts) uint64 { return c.Timeout }, "timeout", WriteUnknown,
+		},
 	}
 	for _, row := range table {
 		t.Run(row.name, func(t *testing.T) {

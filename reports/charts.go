@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"squall/reports/verdict"
 	"strconv"
 	"strings"
-
-	"squall/reports/verdict"
 )
 
 // canvas is one size in which a chart is drawn. A drawing is never shrunk to less than 0.85 of its
@@ -98,16 +97,20 @@ func windows(rec *Record) []window {
 			end = *i.Ended
 		}
 		end = max(end, *i.Effective)
-		out = append(out, window{n + 1, printable(i.Fault), *i.Effective, end,
-			min(end+i.Settle, rec.Series.End)})
+		out = append(out, window{
+			n + 1, printable(i.Fault), *i.Effective, end,
+			min(end+i.Settle, rec.Series.End),
+		})
 	}
 	return out
 }
 
 // frame starts a drawing: time axis, and the fault windows with labels that do not collide.
 func frame(rec *Record, c canvas, id, title string) (drawing, scale) {
-	d := drawing{Name: c.name, Chart: id, Title: title, W: c.width, X0: gutterLeft,
-		X1: c.width - gutterRight, End: rec.Series.End}
+	d := drawing{
+		Name: c.name, Chart: id, Title: title, W: c.width, X0: gutterLeft,
+		X1: c.width - gutterRight, End: rec.Series.End,
+	}
 	x, ticks := timeScale(rec.Series.End, d.X0, d.X1, c.ticks)
 	d.XTicks = ticks
 	rows := d.addBands(windows(rec), x)
@@ -196,8 +199,10 @@ func lowest(columns ...[]float64) float64 {
 
 // phaseChart shows the phases on the common time axis.
 func phaseChart(rec *Record) chart {
-	ch := chart{ID: "phases", Title: "Phases",
-		Note: "The windows in which objectives are judged. A phase may lie inside another one."}
+	ch := chart{
+		ID: "phases", Title: "Phases",
+		Note: "The windows in which objectives are judged. A phase may lie inside another one.",
+	}
 	var shown []int
 	for i, p := range rec.Phases {
 		if p.End > p.Start {
@@ -209,15 +214,19 @@ func phaseChart(rec *Record) chart {
 		return ch
 	}
 	for _, c := range canvases() {
-		d := drawing{Name: c.name, Chart: ch.ID, Title: ch.Title, W: c.width, X0: gutterLeft,
-			X1: c.width - gutterRight, Y0: 4, End: rec.Series.End}
+		d := drawing{
+			Name: c.name, Chart: ch.ID, Title: ch.Title, W: c.width, X0: gutterLeft,
+			X1: c.width - gutterRight, Y0: 4, End: rec.Series.End,
+		}
 		x, ticks := timeScale(rec.Series.End, d.X0, d.X1, c.ticks)
 		d.XTicks = ticks
 		var spans []span
 		for _, i := range shown {
 			p := rec.Phases[i]
-			b := block{X: x.at(p.Start), Class: phaseClass(p.Name), Label: clip(printable(p.Name), int((d.X1-d.X0)/9)),
-				Title: fmt.Sprintf("%s: %s to %s, %s judged", p.Name, timeS(p.Start), timeS(p.End), plural(p.Seconds, "second"))}
+			b := block{
+				X: x.at(p.Start), Class: phaseClass(p.Name), Label: clip(printable(p.Name), int((d.X1-d.X0)/9)),
+				Title: fmt.Sprintf("%s: %s to %s, %s judged", p.Name, timeS(p.Start), timeS(p.End), plural(p.Seconds, "second")),
+			}
 			b.W = max(x.at(p.End)-b.X, 2)
 			width := max(b.W, textWidth(b.Label)+8)
 			from := max(min(b.X, d.X1-width), d.X0)
@@ -278,9 +287,11 @@ func phaseClass(name string) string {
 
 // rateChart shows the rate that was planned, sent and answered well.
 func rateChart(rec *Record) chart {
-	ch := chart{ID: "rate", Title: "Rate: offered, sent, achieved (requests per second)",
+	ch := chart{
+		ID: "rate", Title: "Rate: offered, sent, achieved (requests per second)",
 		Note:   "Counted by the second in which a request was due.",
-		Legend: []legend{{"l-planned", "offered (planned)"}, {"l-sent", "sent"}, {"l-ok", "achieved (answered well)"}}}
+		Legend: []legend{{"l-planned", "offered (planned)"}, {"l-sent", "sent"}, {"l-ok", "achieved (answered well)"}},
+	}
 	points := rec.Series.Points
 	if len(points) == 0 {
 		ch.Empty = "No load was recorded."
@@ -294,8 +305,11 @@ func rateChart(rec *Record) chart {
 		y, ticks := rateScale(1.05*highest(planned, sent, ok), d.Y1, d.Y0, 5)
 		d.YTicks = ticks
 		at := middle(rec.Series, x)
-		d.Paths = []path{{"l-sent", line(sent, at, y)}, {"l-ok", line(ok, at, y)},
-			{"l-planned", line(planned, at, y)}}
+		d.Paths = []path{
+			{"l-sent", line(sent, at, y)},
+			{"l-ok", line(ok, at, y)},
+			{"l-planned", line(planned, at, y)},
+		}
 		ch.Drawings = append(ch.Drawings, d)
 	}
 	return ch

@@ -4,17 +4,18 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"squall/loadgen"
 	"strconv"
 	"strings"
-
-	"squall/loadgen"
 )
 
 // latencyChart shows percentiles of all classes together, with the objectives' bounds.
 func latencyChart(rec *Record) chart {
-	ch := chart{ID: "latency", Title: "Response time from the due time (logarithmic)",
+	ch := chart{
+		ID: "latency", Title: "Response time from the due time (logarithmic)",
 		Note:   "All classes together; successes and timeouts. A gap means that nothing was answered.",
-		Legend: []legend{{"l-p99", "p99"}, {"l-p90", "p90"}, {"l-p50", "p50"}}}
+		Legend: []legend{{"l-p99", "p99"}, {"l-p90", "p90"}, {"l-p50", "p50"}},
+	}
 	points := rec.Series.Points
 	p50 := column(points, func(p Point) float64 { return p.P50 })
 	p90 := column(points, func(p Point) float64 { return p.P90 })
@@ -171,8 +172,10 @@ func probeChart(rec *Record) chart {
 					failed++
 				}
 			}
-			d.Texts = append(d.Texts, label{d.X0 + 2, top + 14,
-				fmt.Sprintf("%s: %s of %s failed", printable(s.Name), count(failed), count(len(s.Probes)))})
+			d.Texts = append(d.Texts, label{
+				d.X0 + 2, top + 14,
+				fmt.Sprintf("%s: %s of %s failed", printable(s.Name), count(failed), count(len(s.Probes))),
+			})
 			ok, bad := strip(s.Probes, rec.Series.Every, x, top+36)
 			d.Paths = append(d.Paths, path{"p-ok", ok}, path{"p-bad", bad})
 		}

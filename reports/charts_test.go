@@ -2,12 +2,11 @@ package reports
 
 import (
 	"math"
+	"squall/loadgen"
+	"squall/reports/verdict"
 	"strings"
 	"testing"
 	"time"
-
-	"squall/loadgen"
-	"squall/reports/verdict"
 )
 
 func TestPackRowsNeverOverlap(t *testing.T) {
@@ -41,8 +40,10 @@ func TestPackRowsNeverOverlap(t *testing.T) {
 
 // TestLabelsStayInside draws runs with few and with many faults in every size.
 func TestLabelsStayInside(t *testing.T) {
-	for name, run := range map[string]Run{"three faults": fixtureRun(150), "fourteen faults": manyFaults(14),
-		"an hour": fixtureRun(3600), "one second": fixtureRun(1)} {
+	for name, run := range map[string]Run{
+		"three faults": fixtureRun(150), "fourteen faults": manyFaults(14),
+		"an hour": fixtureRun(3600), "one second": fixtureRun(1),
+	} {
 		rec := New(run)
 		for _, ch := range append(newPage(rec).Charts, classCharts(rec)...) {
 			for _, d := range ch.Drawings {
@@ -203,11 +204,20 @@ func TestAuditMarks(t *testing.T) {
 
 func TestNumbersReadWell(t *testing.T) {
 	for _, test := range []struct{ got, want string }{
-		{number(1234567.5, 1), "1,234,567.5"}, {number(-0.0001, 2), "0"}, {number(999, 3), "999"},
-		{number(-1234.5, 1), "-1,234.5"}, {brief(0.1234), "0.123"}, {brief(12.34), "12.3"},
-		{timeMs(12_340), "12.3 s"}, {timeMs(math.NaN()), "–"}, {percent(0.00001), "< 0.01 %"},
-		{quantity(55.5555, "/s"), "55.6/s (200,000/h)"}, {quantity(0.001, "ratio"), "0.1 %"},
-		{quantity(math.Inf(1), "ms"), "–"}, {plural(1, "fault"), "1 fault"}, {plural(2000, "fault"), "2,000 faults"},
+		{number(1234567.5, 1), "1,234,567.5"},
+		{number(-0.0001, 2), "0"},
+		{number(999, 3), "999"},
+		{number(-1234.5, 1), "-1,234.5"},
+		{brief(0.1234), "0.123"},
+		{brief(12.34), "12.3"},
+		{timeMs(12_340), "12.3 s"},
+		{timeMs(math.NaN()), "–"},
+		{percent(0.00001), "< 0.01 %"},
+		{quantity(55.5555, "/s"), "55.6/s (200,000/h)"},
+		{quantity(0.001, "ratio"), "0.1 %"},
+		{quantity(math.Inf(1), "ms"), "–"},
+		{plural(1, "fault"), "1 fault"},
+		{plural(2000, "fault"), "2,000 faults"},
 	} {
 		if test.got != test.want {
 			t.Errorf("got %q, want %q", test.got, test.want)

@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"time"
-
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports/verdict"
+	"time"
 )
 
 // fixtureClasses are the classes of the fixture with their share and typical response time.
@@ -35,24 +34,35 @@ func fixtureRun(length int) Run {
 		Duration: time.Duration(length)*time.Second + 41*time.Second + 250*time.Millisecond,
 		Command:  "squall run primary-loss-at-peak --seed 20260331", Recording: recording,
 		Environment: Environment{2, 8 << 30, "6.12.48-amd64", "28.5.1", "0.4.0", map[string]string{
-			"squall/ecotrack:dev": "sha256:5b1e", "squall/postgres:17": "sha256:90aa"}},
+			"squall/ecotrack:dev": "sha256:5b1e", "squall/postgres:17": "sha256:90aa",
+		}},
 		Nodes:  []Node{{"engine-1", "engine", "a", "squall/ecotrack:dev"}, {"db-1", "database", "a", "squall/postgres:17"}},
 		Events: []Event{{-3 * time.Second, "info", "target healthy: 14 nodes"}, {at(0.66), "warn", "db-1: primary killed"}},
 		Injections: []chaos.Injection{
-			{Fault: "engine-crash", Kind: "kill", Targets: []string{"engine-2"}, Requested: at(0.2),
+			{
+				Fault: "engine-crash", Kind: "kill", Targets: []string{"engine-2"}, Requested: at(0.2),
 				Effective: at(0.2) + 31*time.Millisecond, Ended: at(0.28), Settle: 5 * time.Second, Felt: true, Undone: true,
 				Effect:     chaos.Effect{Summary: "engine-2 died with exit code 137", Measured: map[string]float64{"exit_code": 137}},
-				Resolution: 2100 * time.Millisecond},
-			{Fault: "slow-replication", Kind: "latency", Targets: []string{"db-2", "db-3"}, Requested: at(0.26),
+				Resolution: 2100 * time.Millisecond,
+			},
+			{
+				Fault: "slow-replication", Kind: "latency", Targets: []string{"db-2", "db-3"}, Requested: at(0.26),
 				Effective: at(0.26) + 120*time.Millisecond, Ended: at(0.46), Settle: 5 * time.Second, Felt: true, Undone: true,
-				Effect: chaos.Effect{Summary: "packets from db-1 delayed by 20.4 ms (median)", Asked: map[string]float64{"delay_ms": 20, "jitter_ms": 5},
-					Measured: map[string]float64{"delay_ms_p50": 20.4, "delay_ms_p99": 26.13, "packets": 18230}},
-				Resolution: 300 * time.Millisecond},
-			{Fault: "primary-killed", Kind: "kill", Targets: []string{"db-1"}, Requested: at(0.66),
+				Effect: chaos.Effect{
+					Summary: "packets from db-1 delayed by 20.4 ms (median)", Asked: map[string]float64{"delay_ms": 20, "jitter_ms": 5},
+					Measured: map[string]float64{"delay_ms_p50": 20.4, "delay_ms_p99": 26.13, "packets": 18230},
+				},
+				Resolution: 300 * time.Millisecond,
+			},
+			{
+				Fault: "primary-killed", Kind: "kill", Targets: []string{"db-1"}, Requested: at(0.66),
 				Effective: at(0.66) + 44*time.Millisecond, Ended: at(0.8), Settle: 5 * time.Second, Felt: true, Undone: true,
-				Effect: chaos.Effect{Summary: "db-1 (primary) died; db-3 was promoted on timeline 2", Measured: map[string]float64{"exit_code": 137, "primary_changed": 1},
-					Details: map[string]string{"old_primary": "db-1", "new_primary": "db-3"}},
-				Resolution: 9700 * time.Millisecond},
+				Effect: chaos.Effect{
+					Summary: "db-1 (primary) died; db-3 was promoted on timeline 2", Measured: map[string]float64{"exit_code": 137, "primary_changed": 1},
+					Details: map[string]string{"old_primary": "db-1", "new_primary": "db-3"},
+				},
+				Resolution: 9700 * time.Millisecond,
+			},
 		},
 		Ledger: []verdict.NodeLedger{{Node: "db-3", Role: "primary", Complete: true, Rows: []verdict.LedgerRow{{Key: "k-1", ID: "1", Hash: "ab", Value: "1305.275"}}}},
 	}
@@ -63,8 +73,17 @@ func fixtureRun(length int) Run {
 	for _, r := range run.Verdict.Objectives {
 		run.Objectives = append(run.Objectives, verdict.Objective{Text: r.Text, Op: "<=", Bound: r.Bound, Unit: r.Unit, Phase: r.Phase})
 	}
-	for i, m := range [][3]string{{"p99", "calculate", "<="}, {"p99", "calculate", "<="}, {"p99", "read", "<="},
-		{"throughput", "calculate", ">="}, {"error_ratio", "", "<="}, {"rto", "write", "<="}, {"rto", "read", "<="}, {"lost_writes", "", "=="}, {"p999", "batch", "<="}} {
+	for i, m := range [][3]string{
+		{"p99", "calculate", "<="},
+		{"p99", "calculate", "<="},
+		{"p99", "read", "<="},
+		{"throughput", "calculate", ">="},
+		{"error_ratio", "", "<="},
+		{"rto", "write", "<="},
+		{"rto", "read", "<="},
+		{"lost_writes", "", "=="},
+		{"p999", "batch", "<="},
+	} {
 		run.Objectives[i].Metric, run.Objectives[i].Of, run.Objectives[i].Op = m[0], m[1], m[2]
 	}
 	return run
@@ -162,8 +181,10 @@ func fixtureVerdict(length float64) verdict.Verdict {
 			{Injection: "slow-replication", RTOWrite: number(0), RTORead: number(0), Outage: number(0.22), Precision: 0.2},
 			{Injection: "primary-killed", Detection: number(0.156), RTOWrite: number(4.4), RTORead: number(0.8), Outage: number(4.519), Resolution: number(30.7), Precision: 0.2},
 		},
-		Audit: verdict.Audit{Acknowledged: 6420, Unknown: 121, Refused: 96, Recovered: 37, CheckedNodes: []string{"db-3", "db-2", "db-1"}, Complete: true,
-			Examples: []string{"key 00a1: unknown to the client (timeout at 99.2 s), found once"}},
+		Audit: verdict.Audit{
+			Acknowledged: 6420, Unknown: 121, Refused: 96, Recovered: 37, CheckedNodes: []string{"db-3", "db-2", "db-1"}, Complete: true,
+			Examples: []string{"key 00a1: unknown to the client (timeout at 99.2 s), found once"},
+		},
 		Objectives: []verdict.Result{
 			{Text: "p99(calculate) <= 300ms before", Outcome: verdict.Met, Value: 51.2, Bound: 300, Unit: "ms", Samples: 1043, Phase: "before", Why: "upper bound of p99 at 95 %: 58.1 ms"},
 			{Text: "p99(calculate) <= 800ms during slow-replication", Outcome: verdict.Met, Value: 102.5, Bound: 800, Unit: "ms", Samples: 1190, Phase: "during slow-replication"},
@@ -182,8 +203,10 @@ func fixtureVerdict(length float64) verdict.Verdict {
 	}{{"all", 0, 1}, {"before", 0.0667, 0.2}, {"peak", 0.4, 1}, {"during engine-crash", 0.2, 0.313}, {"during slow-replication", 0.26, 0.493}, {"during primary-killed", 0.66, 0.833}, {"after", 0.833, 1}} {
 		phase := verdict.Phase{Name: p.name, Start: p.start * length, End: p.end * length, Seconds: int((p.end - p.start) * length), Classes: map[string]verdict.ClassPhase{}}
 		for i, c := range fixtureClasses {
-			phase.Classes[c.name] = verdict.ClassPhase{Planned: uint64(100 * (i + 1)), OK: uint64(99 * (i + 1)), Failed: uint64(i + 1),
-				Rate: 40.12345 * c.share, ErrorRatio: 0.01, P50: c.ms, P90: c.ms * 1.6, P99: c.ms * 2.3, P999: c.ms * 3, Max: c.ms * 4}
+			phase.Classes[c.name] = verdict.ClassPhase{
+				Planned: uint64(100 * (i + 1)), OK: uint64(99 * (i + 1)), Failed: uint64(i + 1),
+				Rate: 40.12345 * c.share, ErrorRatio: 0.01, P50: c.ms, P90: c.ms * 1.6, P99: c.ms * 2.3, P999: c.ms * 3, Max: c.ms * 4,
+			}
 		}
 		v.Phases = append(v.Phases, phase)
 	}
@@ -195,8 +218,10 @@ func manyFaults(n int) Run {
 	run := fixtureRun(150)
 	run.Injections = nil
 	for i := range n {
-		run.Injections = append(run.Injections, chaos.Injection{Fault: fmt.Sprintf("failover-storm-%d", i+1), Kind: "kill", Targets: []string{"db-1"},
-			Requested: time.Duration(20+8*i) * time.Second, Effective: time.Duration(20+8*i) * time.Second, Ended: time.Duration(24+8*i) * time.Second, Settle: 2 * time.Second, Felt: true, Undone: true})
+		run.Injections = append(run.Injections, chaos.Injection{
+			Fault: fmt.Sprintf("failover-storm-%d", i+1), Kind: "kill", Targets: []string{"db-1"},
+			Requested: time.Duration(20+8*i) * time.Second, Effective: time.Duration(20+8*i) * time.Second, Ended: time.Duration(24+8*i) * time.Second, Settle: 2 * time.Second, Felt: true, Undone: true,
+		})
 	}
 	return run
 }

@@ -3,12 +3,11 @@ package reports
 import (
 	"math"
 	"slices"
-	"strings"
-	"time"
-
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports/verdict"
+	"strings"
+	"time"
 )
 
 // New sums up a run. A run that was never judged is an error when it says why it ended, and
@@ -45,8 +44,10 @@ func New(run Run) *Record {
 	}
 	r.Failover = make([]Failover, 0, len(v.Failover))
 	for _, f := range v.Failover {
-		r.Failover = append(r.Failover, Failover{f.Injection, rounded(f.Detection), rounded(f.RTOWrite),
-			rounded(f.RTORead), rounded(f.Outage), rounded(f.Resolution), round3(f.Precision)})
+		r.Failover = append(r.Failover, Failover{
+			f.Injection, rounded(f.Detection), rounded(f.RTOWrite),
+			rounded(f.RTORead), rounded(f.Outage), rounded(f.Resolution), round3(f.Precision),
+		})
 	}
 	r.Objectives = newObjectives(v.Objectives, run.Objectives)
 	r.Events = make([]LogLine, 0, len(run.Events))
@@ -130,8 +131,10 @@ func newInjection(i chaos.Injection) Injection {
 	out := Injection{
 		Fault: i.Fault, Kind: i.Kind, Target: strings.Join(i.Targets, ", "), Targets: list(i.Targets),
 		Requested: seconds(i.Requested), Settle: seconds(i.Settle), Felt: i.Felt, Undone: i.Undone,
-		Effect: Effect{i.Effect.Summary, finiteMap(i.Effect.Asked), finiteMap(i.Effect.Measured),
-			i.Effect.Details},
+		Effect: Effect{
+			i.Effect.Summary, finiteMap(i.Effect.Asked), finiteMap(i.Effect.Measured),
+			i.Effect.Details,
+		},
 		Resolution: seconds(i.Resolution), Error: i.Error,
 	}
 	if i.Felt || i.Effective > 0 {
@@ -170,8 +173,10 @@ func newObjectives(results []verdict.Result, asked []verdict.Objective) []Object
 }
 
 func newHealth(recording *loadgen.Recording, h loadgen.Health) Health {
-	out := Health{h.Valid, list(h.Reasons), millis(h.LagP99), round3(h.CPU), list(h.BadSeconds),
-		millis(h.ProbeGapMax)}
+	out := Health{
+		h.Valid, list(h.Reasons), millis(h.LagP99), round3(h.CPU), list(h.BadSeconds),
+		millis(h.ProbeGapMax),
+	}
 	if recording == nil {
 		out.Reasons = append(out.Reasons, "no load was recorded")
 	}

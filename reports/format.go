@@ -3,11 +3,10 @@ package reports
 import (
 	"fmt"
 	"math"
+	"squall/reports/verdict"
 	"strconv"
 	"strings"
 	"unicode"
-
-	"squall/reports/verdict"
 )
 
 // mark is the sign of an outcome, so that no view tells it by colour alone.

@@ -10,9 +10,8 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
-
 	"squall/reports/verdict"
+	"strings"
 )
 
 //go:embed templates
@@ -81,8 +80,10 @@ func newPage(rec *Record) page {
 	return page{
 		Record: rec, Word: string(rec.Outcome), Top: why[:top], More: why[top:],
 		Covers: plural(max(rec.Series.Step, 1), "second"), Tiles: newTiles(rec),
-		Charts: []chart{phaseChart(rec), rateChart(rec), latencyChart(rec), errorChart(rec),
-			probeChart(rec)},
+		Charts: []chart{
+			phaseChart(rec), rateChart(rec), latencyChart(rec), errorChart(rec),
+			probeChart(rec),
+		},
 		Classes: classCharts(rec), Objectives: newObjectiveViews(rec), Faults: newFaultViews(rec),
 		PhaseRows: newPhaseRows(rec), ClassRows: newClassRows(rec),
 		AuditCells: newAuditCells(rec.Audit), Tips: newTips(rec),
@@ -96,11 +97,17 @@ type tile struct {
 }
 
 func newTiles(rec *Record) []tile {
-	return []tile{throughputTile(rec), p99Tile(rec), rtoTile(rec), lostTile(rec),
-		{Title: "Requests", Value: count(rec.Load.Sent),
-			Note: fmt.Sprintf("sent of %s planned; %s never sent", count(rec.Load.Planned), count(rec.Load.Unsent))},
-		{Title: "Bad requests", Value: percent(rec.Load.ErrorRatio()),
-			Note: fmt.Sprintf("%s failed and %s unsent, whole run", count(rec.Load.Failed), count(rec.Load.Unsent))}}
+	return []tile{
+		throughputTile(rec), p99Tile(rec), rtoTile(rec), lostTile(rec),
+		{
+			Title: "Requests", Value: count(rec.Load.Sent),
+			Note: fmt.Sprintf("sent of %s planned; %s never sent", count(rec.Load.Planned), count(rec.Load.Unsent)),
+		},
+		{
+			Title: "Bad requests", Value: percent(rec.Load.ErrorRatio()),
+			Note: fmt.Sprintf("%s failed and %s unsent, whole run", count(rec.Load.Failed), count(rec.Load.Unsent)),
+		},
+	}
 }
 
 // throughputTile shows the throughput that the scenario asks for, or all units of work together
@@ -109,8 +116,10 @@ func throughputTile(rec *Record) tile {
 	for _, o := range rec.Objectives {
 		if o.Metric == "throughput" && o.Value != nil {
 			what := cmp.Or(o.Of, "all classes") + " " + cmp.Or(map[string]string{"peak": "at peak"}[o.Phase], o.Phase)
-			return tile{Title: "Throughput", Value: number(*o.Value*3600, 0) + "/h",
-				Note: fmt.Sprintf("%s, acknowledged: %s/s", what, brief(*o.Value))}
+			return tile{
+				Title: "Throughput", Value: number(*o.Value*3600, 0) + "/h",
+				Note: fmt.Sprintf("%s, acknowledged: %s/s", what, brief(*o.Value)),
+			}
 		}
 	}
 	t := tile{Title: "Peak throughput", Value: "–", Note: "no load was recorded"}
@@ -171,8 +180,10 @@ func lostTile(rec *Record) tile {
 	case len(a.CheckedNodes) == 0:
 		return tile{"Lost writes", "unknown", "the ledger was not read back", false}
 	case !a.Complete:
-		return tile{"Lost writes", "≥ " + count(a.Lost),
-			"of " + count(a.Acknowledged) + " acknowledged; the audit is incomplete", a.Lost > 0}
+		return tile{
+			"Lost writes", "≥ " + count(a.Lost),
+			"of " + count(a.Acknowledged) + " acknowledged; the audit is incomplete", a.Lost > 0,
+		}
 	default:
 		return tile{"Lost writes", count(a.Lost), "of " + count(a.Acknowledged) + " acknowledged", a.Lost > 0}
 	}

@@ -2,10 +2,9 @@ package reports
 
 import (
 	"regexp"
+	"squall/loadgen"
 	"strings"
 	"testing"
-
-	"squall/loadgen"
 )
 
 func TestHTMLNeedsNoNetwork(t *testing.T) {

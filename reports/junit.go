@@ -4,10 +4,10 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
-	"strconv"
-	"time"
-
 	"squall/reports/verdict"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // The elements of junit.xml, as Jenkins' and GitLab's readers expect them.
@@ -126,9 +126,11 @@ func healthCase(rec *Record) junitCase {
 	outcome, why := verdict.Met, ""
 	if rec.Outcome == verdict.Invalid || !rec.Health.Valid {
 		outcome = verdict.Invalid
+		var whySb128 strings.Builder
 		for _, reason := range rec.Health.Reasons {
-			why += reason + "\n"
+			whySb128.WriteString(reason + "\n")
 		}
+		why += whySb128.String()
 	}
 	return newCase(rec, "run", "generator and host trustworthy", outcome, "the figures do not count", why)
 }

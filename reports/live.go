@@ -3,12 +3,11 @@ package reports
 import (
 	"fmt"
 	"io"
+	"squall/chaos"
+	"squall/loadgen"
 	"strings"
 	"sync"
 	"time"
-
-	"squall/chaos"
-	"squall/loadgen"
 )
 
 // plainEvery is how often a run prints its figures where the output is no terminal.

@@ -2,12 +2,11 @@ package reports
 
 import (
 	"bytes"
+	"squall/chaos"
+	"squall/loadgen"
 	"strings"
 	"testing"
 	"time"
-
-	"squall/chaos"
-	"squall/loadgen"
 )
 
 // play shows the same run to a view: two steps, eleven seconds, a fault from the third to the eighth.

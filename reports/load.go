@@ -9,10 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"squall/loadgen"
 	"strconv"
 	"strings"
-
-	"squall/loadgen"
 )
 
 // ErrNotResult means that a folder is not a result folder of Squall.

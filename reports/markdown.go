@@ -36,10 +36,14 @@ func Markdown(w io.Writer, rec *Record) error {
 		timeMs(rec.Load.P50), timeMs(rec.Load.P99), timeMs(rec.Load.Max))
 	markdownTable(&b, "Objectives", []string{"", "objective", "value", "bound", "samples", "phase", "why"},
 		objectiveRows(rec), 1)
-	markdownTable(&b, "Faults: requested and measured", []string{"fault", "kind", "target", "requested",
-		"effective", "ended", "measured effect", "felt", "undone"}, faultRows(rec), 0)
-	markdownTable(&b, "Failover, seen by the clients", []string{"fault", "detected", "RTO write",
-		"RTO read", "longest outage", "full redundancy", "precision"}, failoverRows(rec), 0)
+	markdownTable(&b, "Faults: requested and measured", []string{
+		"fault", "kind", "target", "requested",
+		"effective", "ended", "measured effect", "felt", "undone",
+	}, faultRows(rec), 0)
+	markdownTable(&b, "Failover, seen by the clients", []string{
+		"fault", "detected", "RTO write",
+		"RTO read", "longest outage", "full redundancy", "precision",
+	}, failoverRows(rec), 0)
 	fmt.Fprintf(&b, "\n### Audit of the ledger\n\n%s\n", plainMD(auditLine(rec.Audit)))
 	if len(rec.Audit.Examples) > 0 {
 		b.WriteString("\n")
@@ -81,8 +85,10 @@ func markdownTable(b *bytes.Buffer, title string, head []string, rows [][]string
 func objectiveRows(rec *Record) [][]string {
 	var rows [][]string
 	for _, o := range rec.Objectives {
-		rows = append(rows, []string{mark(o.Outcome) + " " + string(o.Outcome), o.Text, o.value(),
-			o.bound(), count(o.Samples), o.Phase, o.Why})
+		rows = append(rows, []string{
+			mark(o.Outcome) + " " + string(o.Outcome), o.Text, o.value(),
+			o.bound(), count(o.Samples), o.Phase, o.Why,
+		})
 	}
 	return rows
 }
@@ -94,8 +100,10 @@ func faultRows(rec *Record) [][]string {
 		if i.Error != "" {
 			effect = strings.TrimSpace(effect + " error: " + i.Error)
 		}
-		rows = append(rows, []string{i.Fault, i.Kind, i.Target, timeS(i.Requested),
-			timeOr(i.Effective, "never"), timeOr(i.Ended, "–"), effect, yesNo(i.Felt), yesNo(i.Undone)})
+		rows = append(rows, []string{
+			i.Fault, i.Kind, i.Target, timeS(i.Requested),
+			timeOr(i.Effective, "never"), timeOr(i.Ended, "–"), effect, yesNo(i.Felt), yesNo(i.Undone),
+		})
 	}
 	return rows
 }
@@ -103,9 +111,11 @@ func faultRows(rec *Record) [][]string {
 func failoverRows(rec *Record) [][]string {
 	var rows [][]string
 	for _, f := range rec.Failover {
-		rows = append(rows, []string{f.Injection, timeOr(f.Detection, "no probe failed"),
+		rows = append(rows, []string{
+			f.Injection, timeOr(f.Detection, "no probe failed"),
 			rto(f.RTOWrite), rto(f.RTORead), timeOr(f.Outage, "–"),
-			timeOr(f.Resolution, "not verified"), "± " + timeS(f.Precision)})
+			timeOr(f.Resolution, "not verified"), "± " + timeS(f.Precision),
+		})
 	}
 	return rows
 }

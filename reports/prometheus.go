@@ -5,12 +5,11 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"squall/reports/verdict"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
-
-	"squall/reports/verdict"
 )
 
 // OpenMetrics writes metrics.txt: the final figures as gauges, ending in "# EOF". Values have three
@@ -18,8 +17,10 @@ import (
 func OpenMetrics(w io.Writer, rec *Record) error {
 	registry := prometheus.NewRegistry()
 	set := gauges{registry: registry, byName: map[string]*prometheus.GaugeVec{}}
-	for _, o := range []verdict.Outcome{verdict.Met, verdict.Missed, verdict.Inconclusive,
-		verdict.Invalid, verdict.Error, verdict.Aborted} {
+	for _, o := range []verdict.Outcome{
+		verdict.Met, verdict.Missed, verdict.Inconclusive,
+		verdict.Invalid, verdict.Error, verdict.Aborted,
+	} {
 		set.value("squall_run_outcome", "1 for how the run ended, 0 for the others.",
 			oneIf(o == rec.Outcome), "outcome", string(o))
 	}
@@ -79,13 +80,17 @@ func (g gauges) value(name, help string, v float64, labels ...string) {
 }
 
 func (g gauges) class(name string, t Totals) {
-	for result, n := range map[string]uint64{"ok": t.OK, "http_error": t.HTTPError,
-		"rejected": t.Rejected, "timeout": t.Timeout, "transport": t.Transport, "unsent": t.Unsent} {
+	for result, n := range map[string]uint64{
+		"ok": t.OK, "http_error": t.HTTPError,
+		"rejected": t.Rejected, "timeout": t.Timeout, "transport": t.Transport, "unsent": t.Unsent,
+	} {
 		g.value("squall_requests", "Requests by class and how they ended.", float64(n),
 			"class", name, "result", result)
 	}
-	for figure, ms := range map[string]float64{"p50": t.P50, "p90": t.P90, "p99": t.P99,
-		"p999": t.P999, "max": t.Max} {
+	for figure, ms := range map[string]float64{
+		"p50": t.P50, "p90": t.P90, "p99": t.P99,
+		"p999": t.P999, "max": t.Max,
+	} {
 		g.value("squall_response_seconds", "Response time from the due time.", roundTo(ms/1e3, 1e6),
 			"class", name, "figure", figure)
 	}
@@ -105,8 +110,10 @@ func (g gauges) objective(o Objective) {
 }
 
 func (g gauges) failover(f Failover) {
-	for figure, s := range map[string]*float64{"detection": f.Detection, "rto_write": f.RTOWrite,
-		"rto_read": f.RTORead, "outage": f.Outage, "resolution": f.Resolution} {
+	for figure, s := range map[string]*float64{
+		"detection": f.Detection, "rto_write": f.RTOWrite,
+		"rto_read": f.RTORead, "outage": f.Outage, "resolution": f.Resolution,
+	} {
 		if s != nil {
 			g.value("squall_failover_seconds", "Failover times seen by the clients.", *s,
 				"figure", figure, "injection", f.Injection)
@@ -115,9 +122,11 @@ func (g gauges) failover(f Failover) {
 }
 
 func (g gauges) audit(a verdict.Audit) {
-	for state, n := range map[string]int{"acknowledged": a.Acknowledged, "unknown": a.Unknown,
+	for state, n := range map[string]int{
+		"acknowledged": a.Acknowledged, "unknown": a.Unknown,
 		"lost": a.Lost, "duplicate": a.Duplicate, "phantom": a.Phantom, "altered": a.Altered,
-		"wrong": a.Wrong, "diverged": a.Diverged} {
+		"wrong": a.Wrong, "diverged": a.Diverged,
+	} {
 		g.value("squall_audit_writes", "Writes by what the audit of the ledger found.", float64(n),
 			"state", state)
 	}

@@ -8,9 +8,8 @@
 package reports
 
 import (
-	"time"
-
 	"squall/reports/verdict"
+	"time"
 )
 
 // Schema names the layout of result.json. Fields may be added under the same number; a field that

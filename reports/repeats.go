@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
-
 	"squall/reports/verdict"
+	"text/tabwriter"
 )
 
 // Repeats writes what several runs of one scenario have in common: the outcomes and, for each
@@ -34,8 +33,10 @@ func Repeats(w io.Writer, runs []Run) error {
 		}
 	}
 	fmt.Fprintf(w, "\n%d runs:", len(runs))
-	for _, o := range []verdict.Outcome{verdict.Met, verdict.Missed, verdict.Inconclusive,
-		verdict.Invalid, verdict.Error, verdict.Aborted} {
+	for _, o := range []verdict.Outcome{
+		verdict.Met, verdict.Missed, verdict.Inconclusive,
+		verdict.Invalid, verdict.Error, verdict.Aborted,
+	} {
 		if outcomes[o] > 0 {
 			fmt.Fprintf(w, " %d %s", outcomes[o], o)
 		}

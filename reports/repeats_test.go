@@ -2,21 +2,24 @@ package reports
 
 import (
 	"bytes"
+	"squall/reports/verdict"
 	"strings"
 	"testing"
-
-	"squall/reports/verdict"
 )
 
 func TestRepeats(t *testing.T) {
 	run := func(o verdict.Outcome, rto *float64) Run {
-		return Run{Verdict: verdict.Verdict{Outcome: o,
-			Failover: []verdict.Failover{{Injection: "crash", RTOWrite: rto}}}}
+		return Run{Verdict: verdict.Verdict{
+			Outcome:  o,
+			Failover: []verdict.Failover{{Injection: "crash", RTOWrite: rto}},
+		}}
 	}
 	of := func(v float64) *float64 { return &v }
 	var out bytes.Buffer
-	err := Repeats(&out, []Run{run(verdict.Met, of(5)), run(verdict.Missed, nil), run(verdict.Met, of(4)),
-		run(verdict.Met, of(9)), run(verdict.Met, of(6))})
+	err := Repeats(&out, []Run{
+		run(verdict.Met, of(5)), run(verdict.Missed, nil), run(verdict.Met, of(4)),
+		run(verdict.Met, of(9)), run(verdict.Met, of(6)),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,16 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"squall/chaos"
+	"squall/loadgen"
+	"squall/reports/verdict"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/chaos"
-	"squall/loadgen"
-	"squall/reports/verdict"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -93,7 +92,7 @@ func TestResultJSONKeepsItsContract(t *testing.T) {
 			at = at.(map[string]any)[step]
 		}
 		object, _ := at.(map[string]any)
-		for _, field := range strings.Fields(fields) {
+		for field := range strings.FieldsSeq(fields) {
 			if _, found := object[field]; !found {
 				t.Errorf("result.json has no %q in %q", field, path)
 			}
@@ -159,7 +158,8 @@ func TestJudgeNeverPassesARunThatEndedEarly(t *testing.T) {
 func TestUnmeasuredIsNotZero(t *testing.T) {
 	run := Run{Verdict: verdict.Verdict{Objectives: []verdict.Result{
 		{Text: "p99(c) <= 5ms", Outcome: verdict.Inconclusive, Bound: 5, Unit: "ms"},
-		{Text: "audit: lost_writes == 0", Outcome: verdict.Met}}}}
+		{Text: "audit: lost_writes == 0", Outcome: verdict.Met},
+	}}}
 	got := New(run).Objectives
 	if got[0].Value != nil || got[1].Value == nil {
 		t.Errorf("values = %v, %v, want none for the inconclusive one and 0 for the other", got[0].Value, got[1].Value)
@@ -218,10 +218,12 @@ func TestJUnitCountsWhatItShows(t *testing.T) {
 		want map[string]string // type of the failure or error by case
 	}{
 		{"missed and inconclusive", fixtureRun(150), map[string]string{
-			"rto(write) <= 4s during primary-killed": "missed", "p999(batch) <= 400ms after": "inconclusive"}},
+			"rto(write) <= 4s during primary-killed": "missed", "p999(batch) <= 400ms after": "inconclusive",
+		}},
 		{"generator invalid", invalid, map[string]string{"generator and host trustworthy": "invalid"}},
 		{"fault neither felt nor undone", broken, map[string]string{
-			"slow-replication: was felt": "inconclusive", "primary-killed: was undone": "error"}},
+			"slow-replication: was felt": "inconclusive", "primary-killed: was undone": "error",
+		}},
 		{"ledger not read to its end", unread, map[string]string{"the ledger was read back and compared": "inconclusive"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -315,8 +317,10 @@ func TestNamesThatAreNoTextDoNotPanic(t *testing.T) {
 	run := fixtureRun(5)
 	run.Recording.Classes[0].Name, run.Injections[0].Fault = "\xff", "\xfe|\x00"
 	run.Verdict.Objectives[0].Text = "\xff"
-	for name, view := range map[string]func(io.Writer, *Record) error{"OpenMetrics": OpenMetrics, "JUnit": JUnit,
-		"HTML": HTML, "Markdown": Markdown, "result.json": resultJSON} {
+	for name, view := range map[string]func(io.Writer, *Record) error{
+		"OpenMetrics": OpenMetrics, "JUnit": JUnit,
+		"HTML": HTML, "Markdown": Markdown, "result.json": resultJSON,
+	} {
 		if text := render(t, view, run); len(text) == 0 {
 			t.Errorf("%s() wrote nothing", name)
 		}
@@ -331,9 +335,11 @@ func TestOpenMetricsEndsWithEOF(t *testing.T) {
 		}
 	}
 	text := render(t, OpenMetrics, fixtureRun(150))
-	for _, want := range []string{`squall_run_outcome{outcome="missed"} 1.0`, `squall_run_outcome{outcome="met"} 0.0`,
+	for _, want := range []string{
+		`squall_run_outcome{outcome="missed"} 1.0`, `squall_run_outcome{outcome="met"} 0.0`,
 		`squall_objective_met{objective="lost_writes == 0"} 1.0`, `squall_failover_seconds{figure="rto_write",injection="primary-killed"} 4.4`,
-		`squall_audit_writes{state="lost"} 0.0`} {
+		`squall_audit_writes{state="lost"} 0.0`,
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("OpenMetrics() has no %s", want)
 		}

@@ -1,11 +1,10 @@
 package reports
 
 import (
-	"time"
-
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports/verdict"
+	"time"
 )
 
 // Run is everything that one run measured and how it was judged: what Write stores and Load reads

@@ -3,12 +3,11 @@ package reports
 import (
 	"math"
 	"slices"
-	"strconv"
-	"time"
-
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports/verdict"
+	"strconv"
+	"time"
 )
 
 // maxPoints bounds the points of a chart: more than about one per pixel of a wide screen cannot be
@@ -73,8 +72,10 @@ func axisEnd(recording *loadgen.Recording, injections []chaos.Injection) time.Du
 
 func newSeries(recording *loadgen.Recording, planned []verdict.PlannedSecond, end time.Duration) Series {
 	due := dueSeconds(recording.Seconds, planned)
-	s := Series{End: end.Seconds(), Step: max((due+maxPoints-1)/maxPoints, 1),
-		Every: recording.ProbeEvery.Seconds()}
+	s := Series{
+		End: end.Seconds(), Step: max((due+maxPoints-1)/maxPoints, 1),
+		Every: recording.ProbeEvery.Seconds(),
+	}
 	for _, c := range recording.Classes {
 		s.Classes = append(s.Classes, c.Name)
 	}
@@ -109,9 +110,11 @@ func dueSeconds(seconds []loadgen.Second, planned []verdict.PlannedSecond) int {
 }
 
 func newRow(s loadgen.Second) Row {
-	return Row{s.At, s.Class, s.Counts, s.Units, millis(s.Response.Quantile(0.5)),
+	return Row{
+		s.At, s.Class, s.Counts, s.Units, millis(s.Response.Quantile(0.5)),
 		millis(s.Response.Quantile(0.9)), millis(s.Response.Quantile(0.99)),
-		millis(s.Response.Max()), s.Response.Count()}
+		millis(s.Response.Max()), s.Response.Count(),
+	}
 }
 
 // bin is what falls into one point.
@@ -123,7 +126,8 @@ type bin struct {
 }
 
 func newPoints(seconds []loadgen.Second, planned []verdict.PlannedSecond, classes []string,
-	count, step int) []Point {
+	count, step int,
+) []Point {
 	bins := make([]bin, (count+step-1)/step)
 	for i := range bins {
 		bins[i].classes = make([]loadgen.Histogram, len(classes))
@@ -238,13 +242,17 @@ func (s Series) peakUnits(window int) (perSecond float64, used int) {
 // csv is series.csv: a header and a line for every second and class; a latency without an answer
 // is empty.
 func (s Series) csv() [][]string {
-	lines := [][]string{{"second", "class", "planned", "sent", "unsent", "ok", "failed", "http_error",
-		"rejected", "timeout", "transport", "units", "p50_ms", "p90_ms", "p99_ms", "max_ms"}}
+	lines := [][]string{{
+		"second", "class", "planned", "sent", "unsent", "ok", "failed", "http_error",
+		"rejected", "timeout", "transport", "units", "p50_ms", "p90_ms", "p99_ms", "max_ms",
+	}}
 	whole := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	for _, r := range s.Rows {
 		line := []string{strconv.Itoa(r.At), r.Class}
-		for _, n := range []uint64{r.Planned, r.Sent, r.Unsent, r.OK, r.Failed(), r.HTTPError,
-			r.Rejected, r.Timeout, r.Transport, r.Units} {
+		for _, n := range []uint64{
+			r.Planned, r.Sent, r.Unsent, r.OK, r.Failed(), r.HTTPError,
+			r.Rejected, r.Timeout, r.Transport, r.Units,
+		} {
 			line = append(line, whole(n))
 		}
 		for _, ms := range []float64{r.P50, r.P90, r.P99, r.Max} {

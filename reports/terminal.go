@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"squall/reports/verdict"
 	"strings"
 	"unicode/utf8"
-
-	"squall/reports/verdict"
 )
 
 // Terminal writes the verdict as text for the end of a run: outcome, objectives, faults, failover
@@ -36,8 +35,10 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 		if o.Outcome != verdict.Met {
 			word = strings.ToUpper(string(o.Outcome))
 		}
-		rows = append(rows, []string{mark(o.Outcome), o.Text, o.value(), o.bound(),
-			plural(o.Samples, "sample"), word})
+		rows = append(rows, []string{
+			mark(o.Outcome), o.Text, o.value(), o.bound(),
+			plural(o.Samples, "sample"), word,
+		})
 		outcomes = append(outcomes, o.Outcome)
 	}
 	columns(&b, "objectives", rows, outcomes, color)
@@ -50,16 +51,20 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 		if !i.Undone {
 			outcome, state = verdict.Error, "NOT UNDONE"
 		}
-		rows = append(rows, []string{mark(outcome), i.Fault, i.Kind, i.Target,
-			timeOr(i.Effective, "never") + " to " + timeOr(i.Ended, "–"), state, i.Effect.Summary})
+		rows = append(rows, []string{
+			mark(outcome), i.Fault, i.Kind, i.Target,
+			timeOr(i.Effective, "never") + " to " + timeOr(i.Ended, "–"), state, i.Effect.Summary,
+		})
 		outcomes = append(outcomes, outcome)
 	}
 	columns(&b, "faults", rows, outcomes, color)
 	rows = nil
 	for _, f := range rec.Failover {
-		rows = append(rows, []string{"", f.Injection, "write " + rto(f.RTOWrite), "read " + rto(f.RTORead),
+		rows = append(rows, []string{
+			"", f.Injection, "write " + rto(f.RTOWrite), "read " + rto(f.RTORead),
 			"outage " + timeOr(f.Outage, "–"), "redundant " + timeOr(f.Resolution, "not verified"),
-			"± " + timeS(f.Precision)})
+			"± " + timeS(f.Precision),
+		})
 	}
 	columns(&b, "failover", rows, nil, color)
 	fmt.Fprintf(&b, "\naudit\n  %s\n", printable(auditLine(rec.Audit)))

@@ -3,9 +3,8 @@ package reports
 import (
 	"fmt"
 	"math"
-	"strconv"
-
 	"squall/loadgen"
+	"strconv"
 )
 
 // tips is what the page's script shows beside the pointer; the charts themselves need none of it.

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports/verdict"

@@ -9,15 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"squall/loadgen"
+	"squall/reports/verdict"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
-	"squall/loadgen"
-	"squall/reports/verdict"
 )
 
 func TestWriteLoadRoundTrip(t *testing.T) {
@@ -86,8 +85,10 @@ func TestWriteLeavesNothingBehind(t *testing.T) {
 	if names := listDir(t, parent); !slices.Equal(names, []string{"run"}) {
 		t.Errorf("Write() left %v beside the folder, want only run", names)
 	}
-	want := []string{"engine-1.log", "junit.xml", "metrics.txt", "raw", "report.html", "result.json",
-		"scenario.yaml", "series.csv", "summary.md"}
+	want := []string{
+		"engine-1.log", "junit.xml", "metrics.txt", "raw", "report.html", "result.json",
+		"scenario.yaml", "series.csv", "summary.md",
+	}
 	if names := listDir(t, dir); !slices.Equal(names, want) {
 		t.Errorf("Write() made %v, want %v", names, want)
 	}
@@ -134,8 +135,10 @@ func TestWriteFailsWhole(t *testing.T) {
 func TestLoadedRunIsJudgedTheSame(t *testing.T) {
 	run := fixtureRun(150)
 	run.Objectives = nil
-	for _, text := range []string{"p99(calculate) <= 300ms before", "rto(write) <= 4s during primary-killed",
-		"lost_writes == 0", "throughput(calculate) >= 150000/h"} {
+	for _, text := range []string{
+		"p99(calculate) <= 300ms before", "rto(write) <= 4s during primary-killed",
+		"lost_writes == 0", "throughput(calculate) >= 150000/h",
+	} {
 		o, err := verdict.ParseObjective(text)
 		if err != nil {
 			t.Fatal(err)

@@ -83,8 +83,10 @@ func (d *document) check(n *yaml.Node, t reflect.Type, path string) (usable bool
 func (d *document) checkList(n *yaml.Node, t reflect.Type, path string) {
 	for i, entry := range n.Content {
 		if !d.check(entry, t.Elem(), index(path, i)) {
-			n.Content[i] = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null",
-				Line: entry.Line, Column: entry.Column}
+			n.Content[i] = &yaml.Node{
+				Kind: yaml.ScalarNode, Tag: "!!null",
+				Line: entry.Line, Column: entry.Column,
+			}
 		}
 	}
 }
@@ -169,8 +171,8 @@ func (d *document) checkScalar(n *yaml.Node, t reflect.Type, path string) bool {
 		d.addAt(n, path, "%s", text)
 		return false
 	}
-	number, isFloat := value.Elem().Interface().(float64)
-	length, isDuration := value.Elem().Interface().(time.Duration)
+	number, isFloat := reflect.TypeAssert[float64](value.Elem())
+	length, isDuration := reflect.TypeAssert[time.Duration](value.Elem())
 	switch {
 	case isFloat && (math.IsNaN(number) || math.IsInf(number, 0)), isDuration && length < 0:
 		d.addAt(n, path, "want %s, got %s", wanted(t), shown(target))
@@ -224,10 +226,10 @@ func wanted(t reflect.Type) string {
 	if text := formOf(t).words; text != "" {
 		return text
 	}
-	switch kind := kindOf(t); {
-	case kind == yaml.SequenceNode:
+	switch kind := kindOf(t); kind {
+	case yaml.SequenceNode:
 		return "a list"
-	case kind == yaml.MappingNode:
+	case yaml.MappingNode:
 		return "a mapping of fields"
 	}
 	switch t.Kind() {

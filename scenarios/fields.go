@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"maps"
-
 	"squall/chaos"
 )
 
@@ -113,8 +112,10 @@ func requestNames() []string {
 }
 
 func nodeRoles() []string {
-	return []string{"engine", "worker", "reporting", "database", "replica", "balancer",
-		"database-balancer", "consensus", "queue"}
+	return []string{
+		"engine", "worker", "reporting", "database", "replica", "balancer",
+		"database-balancer", "consensus", "queue",
+	}
 }
 
 func selectorRoles() []string { return append(nodeRoles(), "primary", "standby") }

@@ -3,12 +3,11 @@ package scenarios
 import (
 	"fmt"
 	"slices"
-	"time"
-
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports/verdict"
 	"squall/target"
+	"time"
 )
 
 // Plan is what will happen: every instant, rate, fault and probe. It depends on the scenario and the
@@ -129,8 +128,10 @@ func (p Plan) plannedClasses(mix []loadgen.Class) []PlannedClass {
 	classes := make([]PlannedClass, 0, len(mix))
 	for _, c := range mix {
 		share := c.Weight / weights
-		classes = append(classes, PlannedClass{Name: c.Name, Request: requestOf(c), Share: share,
-			Expected: share * float64(p.Requests), Peak: share * busiest})
+		classes = append(classes, PlannedClass{
+			Name: c.Name, Request: requestOf(c), Share: share,
+			Expected: share * float64(p.Requests), Peak: share * busiest,
+		})
 	}
 	return classes
 }
@@ -145,8 +146,10 @@ func requestOf(c loadgen.Class) string {
 func plannedFaults(specs []chaos.Spec) []PlannedFault {
 	faults := make([]PlannedFault, 0, len(specs))
 	for _, f := range specs {
-		faults = append(faults, PlannedFault{Name: f.Name, Kind: f.Kind, At: f.At, End: f.At + f.For,
-			Settled: f.At + f.For + f.Settle, What: faultInWords(f)})
+		faults = append(faults, PlannedFault{
+			Name: f.Name, Kind: f.Kind, At: f.At, End: f.At + f.For,
+			Settled: f.At + f.For + f.Settle, What: faultInWords(f),
+		})
 	}
 	slices.SortStableFunc(faults, func(a, b PlannedFault) int { return int(a.At - b.At) })
 	return faults
@@ -156,21 +159,27 @@ func plannedFaults(specs []chaos.Spec) []PlannedFault {
 // fault takes effect and ends exactly as planned, so that plan and verdict cannot disagree.
 func (p Plan) plannedPhases() []PlannedPhase {
 	const all, micro = "all", 1e6 // the judge counts whole units; a millionth of a request is fine enough
-	ideal := loadgen.Recording{WarmUp: p.WarmUp, Duration: p.Duration,
-		Classes: []loadgen.ClassTotal{{Name: all}}}
+	ideal := loadgen.Recording{
+		WarmUp: p.WarmUp, Duration: p.Duration,
+		Classes: []loadgen.ClassTotal{{Name: all}},
+	}
 	for _, s := range p.Seconds {
 		ideal.Seconds = append(ideal.Seconds,
 			loadgen.Second{At: s.At, Class: all, Units: uint64(s.Rate * micro)})
 	}
 	in := verdict.Input{Recording: &ideal, Planned: p.Seconds}
 	for _, f := range p.Faults {
-		in.Injections = append(in.Injections, chaos.Injection{Fault: f.Name, Kind: f.Kind, Felt: true,
-			Requested: f.At, Effective: f.At, Ended: f.End, Settle: f.Settled - f.End})
+		in.Injections = append(in.Injections, chaos.Injection{
+			Fault: f.Name, Kind: f.Kind, Felt: true,
+			Requested: f.At, Effective: f.At, Ended: f.End, Settle: f.Settled - f.End,
+		})
 	}
 	var phases []PlannedPhase
 	for _, w := range verdict.Phases(in) {
-		phases = append(phases, PlannedPhase{Name: w.Name, Start: int(w.Start), End: int(w.End),
-			Seconds: w.Seconds, Rate: w.Classes[all].Rate / micro})
+		phases = append(phases, PlannedPhase{
+			Name: w.Name, Start: int(w.Start), End: int(w.End),
+			Seconds: w.Seconds, Rate: w.Classes[all].Rate / micro,
+		})
 	}
 	return phases
 }
@@ -214,10 +223,10 @@ func faultInWords(f chaos.Spec) string {
 		what = "kill " + selectorInWords(f.Select)
 	}
 	if f.Delay > 0 {
-		what += fmt.Sprintf(", delay %s", short(f.Delay))
+		what += ", delay " + short(f.Delay)
 	}
 	if f.Jitter > 0 {
-		what += fmt.Sprintf(" +/- %s", short(f.Jitter))
+		what += " +/- " + short(f.Jitter)
 	}
 	if f.Loss > 0 {
 		what += fmt.Sprintf(", loss %g%%", float64(f.Loss))

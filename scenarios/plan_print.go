@@ -6,12 +6,11 @@ import (
 	"io"
 	"math"
 	"slices"
+	"squall/target"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"squall/target"
 )
 
 // The size of the chart of the rate, in characters.
@@ -101,10 +100,12 @@ func (p Plan) axis() string {
 		precision = time.Millisecond
 	}
 	line := ""
+	var lineSb103 strings.Builder
 	for i := range parts {
 		at := time.Duration(float64(p.Duration) * float64(i) / parts).Round(precision)
-		line += fmt.Sprintf("%-*s", chartWidth/parts, short(at))
+		lineSb103.WriteString(fmt.Sprintf("%-*s", chartWidth/parts, short(at)))
 	}
+	line += lineSb103.String()
 	return line + short(p.Duration)
 }
 
@@ -115,7 +116,7 @@ func (p Plan) printTimeline(b *strings.Builder) {
 		text string
 	}
 	events := []event{
-		{0, fmt.Sprintf("load begins; probes of each series every %s", short(p.Probes.Every))},
+		{0, "load begins; probes of each series every " + short(p.Probes.Every)},
 		{p.Duration, "load ends; ledger read back from every database node"},
 	}
 	if p.WarmUp > 0 {
@@ -164,7 +165,7 @@ func (p Plan) printObjectives(b *strings.Builder) {
 	for _, o := range p.Objectives {
 		line := fmt.Sprintf("  %-*s", widest, o.Text)
 		if o.Samples > 0 {
-			line += fmt.Sprintf("  about %s", thousands(o.Samples))
+			line += "  about " + thousands(o.Samples)
 		}
 		if o.Needed > 0 {
 			line += fmt.Sprintf(", at least %s needed", thousands(float64(o.Needed)))

@@ -5,15 +5,14 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"squall/chaos"
+	"squall/reports/verdict"
+	"squall/target"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/chaos"
-	"squall/reports/verdict"
-	"squall/target"
 )
 
 func mustPlan(t *testing.T, name string, seed uint64, set ...string) Plan {
@@ -109,8 +108,10 @@ func TestQuarterlyPeakCanBeMet(t *testing.T) {
 	if got := phases["peak"].Rate * share * 3600; got < margin*asked {
 		t.Errorf("calculations at peak = %.0f/h, want at least %.0f/h", got, margin*asked)
 	}
-	for _, name := range []string{"before", "peak", "during engine-crash", "during slow-network",
-		"during primary-crash", "after"} {
+	for _, name := range []string{
+		"before", "peak", "during engine-crash", "during slow-network",
+		"during primary-crash", "after",
+	} {
 		if got := phases[name].Seconds; got < 10 {
 			t.Errorf("phase %s judges %d s, want at least 10", name, got)
 		}
@@ -159,8 +160,10 @@ func TestPlanSaysWhatCannotBeProven(t *testing.T) {
 
 // TestSamplesNeeded holds the rule against the figures of reference/loadgen.md, 6.1.
 func TestSamplesNeeded(t *testing.T) {
-	for text, want := range map[string]uint64{"p50 < 1s": 5, "p90 < 1s": 29, "p95 < 1s": 59, "p99 < 1s": 299,
-		"p999 < 1s": 2995, "error_ratio <= 1%": 299, "error_ratio == 0": 0, "failed == 0": 0, "max < 1s": 0} {
+	for text, want := range map[string]uint64{
+		"p50 < 1s": 5, "p90 < 1s": 29, "p95 < 1s": 59, "p99 < 1s": 299,
+		"p999 < 1s": 2995, "error_ratio <= 1%": 299, "error_ratio == 0": 0, "failed == 0": 0, "max < 1s": 0,
+	} {
 		o, err := verdict.ParseObjective(text)
 		if err != nil {
 			t.Fatal(err)
@@ -219,10 +222,15 @@ func TestFaultInWords(t *testing.T) {
 		{"by name", chaos.Spec{Kind: "kill", Select: target.Selector{Name: "engine-2", Mode: "one"}}, "kill engine-2"},
 		{"zone", chaos.Spec{Kind: "kill", Select: target.Selector{Zone: "b", Mode: "all"}}, "kill every node in zone b"},
 		{"percent", chaos.Spec{Kind: "kill", Select: target.Selector{Role: "engine", Mode: "percent", Value: 50}}, "kill 50% of engine"},
-		{"latency", chaos.Spec{Kind: "latency", Select: target.Selector{Role: "engine", Mode: "all"},
-			Peer:  &target.Selector{Role: "primary", Mode: "all"},
-			Delay: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 1},
-			"latency at every engine, delay 20ms +/- 5ms, loss 1%, packets from every primary"},
+		{
+			"latency",
+			chaos.Spec{
+				Kind: "latency", Select: target.Selector{Role: "engine", Mode: "all"},
+				Peer:  &target.Selector{Role: "primary", Mode: "all"},
+				Delay: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 1,
+			},
+			"latency at every engine, delay 20ms +/- 5ms, loss 1%, packets from every primary",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -176,8 +176,10 @@ func (d *document) badSyntax(data []byte, err error) {
 
 // add notes a problem at a place of the file.
 func (d *document) add(line, column int, field, format string, args ...any) {
-	d.problems = append(d.problems, Problem{File: d.file, Line: line, Column: column,
-		Field: field, Text: fmt.Sprintf(format, args...)})
+	d.problems = append(d.problems, Problem{
+		File: d.file, Line: line, Column: column,
+		Field: field, Text: fmt.Sprintf(format, args...),
+	})
 }
 
 // addAt notes a problem at a node, which may come from an override: those carry the negative

@@ -5,10 +5,9 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"squall/reports/verdict"
 	"strings"
 	"testing"
-
-	"squall/reports/verdict"
 )
 
 // TestReadme parses every YAML block of README.md and holds its reference against the code.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-
 	"squall/chaos"
 	"squall/target"
 )

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"sync"
-	"time"
-
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports"
 	"squall/target"
+	"sync"
+	"time"
 )
 
 // How long the stages around the load may take before the run gives up on them.

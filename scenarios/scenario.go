@@ -12,12 +12,11 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
-
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports/verdict"
 	"squall/target"
+	"strings"
 )
 
 //go:embed *.yaml controls/*.yaml

@@ -61,8 +61,10 @@ func TestShipped(t *testing.T) {
 			}
 		})
 	}
-	for _, want := range []string{"quarterly-peak", "baseline", "engine-crash", "database-failover",
-		"slow-network", "controls/async-replication", "controls/no-health-checks"} {
+	for _, want := range []string{
+		"quarterly-peak", "baseline", "engine-crash", "database-failover",
+		"slow-network", "controls/async-replication", "controls/no-health-checks",
+	} {
 		if !names[want] {
 			t.Errorf("List() lacks %s", want)
 		}
@@ -134,15 +136,26 @@ func TestOverrides(t *testing.T) {
 	}{
 		{"duration", []string{"load.profile.for=120s"}, func(s Scenario) any { return s.Load.Profile.For }, 2 * time.Minute},
 		{"list entry", []string{"faults[0].at=10s"}, func(s Scenario) any { return s.Faults[0].At }, 10 * time.Second},
-		{"new mappings", []string{"target.nodes.engine.count=2"},
-			func(s Scenario) any { return s.Target.Nodes["engine"].Count }, 2},
+		{
+			"new mappings",
+			[]string{"target.nodes.engine.count=2"},
+			func(s Scenario) any { return s.Target.Nodes["engine"].Count }, 2,
+		},
 		{"last wins", []string{"seed=7", "seed=8"}, func(s Scenario) any { return s.Seed }, uint64(8)},
-		{"objective", []string{"objectives[0]=p50(read) < 5ms before"},
-			func(s Scenario) any { return s.Objectives[0].Metric }, "p50"},
-		{"whole block", []string{"load.mix=[{class: read, weight: 1}]",
-			"objectives=[error_ratio <= 1%]"}, func(s Scenario) any { return s.Load.Mix[0].Name }, "read"},
-		{"below another override", []string{"load.probe={every: 1s}", "load.probe.timeout=3s"},
-			func(s Scenario) any { return s.Load.Probe.Every + s.Load.Probe.Timeout }, 4 * time.Second},
+		{
+			"objective",
+			[]string{"objectives[0]=p50(read) < 5ms before"},
+			func(s Scenario) any { return s.Objectives[0].Metric }, "p50",
+		},
+		{"whole block", []string{
+			"load.mix=[{class: read, weight: 1}]",
+			"objectives=[error_ratio <= 1%]",
+		}, func(s Scenario) any { return s.Load.Mix[0].Name }, "read"},
+		{
+			"below another override",
+			[]string{"load.probe={every: 1s}", "load.probe.timeout=3s"},
+			func(s Scenario) any { return s.Load.Probe.Every + s.Load.Probe.Timeout }, 4 * time.Second,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -164,12 +177,18 @@ func TestBadOverrides(t *testing.T) {
 	tests := []struct{ name, set, want string }{
 		{"no value", "seed", `engine-crash.yaml: --set seed: want path=value, such as load.profile.for=30s, got "seed"`},
 		{"empty value", "seed=", `engine-crash.yaml: --set seed=: seed: want a whole number of zero or more, got nothing`},
-		{"wrong type", "load.profile.for=30",
-			`engine-crash.yaml: --set load.profile.for=30: load.profile.for: want a duration with its unit, such as 30s or 1m30s, got "30"`},
-		{"unknown field", "load.profile.foor=30s",
-			`engine-crash.yaml: --set load.profile.foor=30s: load.profile.foor: unknown field, did you mean for?`},
-		{"meaning", "faults[0].at=50s",
-			`engine-crash.yaml: --set faults[0].at=50s: faults[0].at: want the fault and its settling to end before the load does, at 1m; got 50s + 15s + 5s = 1m10s`},
+		{
+			"wrong type", "load.profile.for=30",
+			`engine-crash.yaml: --set load.profile.for=30: load.profile.for: want a duration with its unit, such as 30s or 1m30s, got "30"`,
+		},
+		{
+			"unknown field", "load.profile.foor=30s",
+			`engine-crash.yaml: --set load.profile.foor=30s: load.profile.foor: unknown field, did you mean for?`,
+		},
+		{
+			"meaning", "faults[0].at=50s",
+			`engine-crash.yaml: --set faults[0].at=50s: faults[0].at: want the fault and its settling to end before the load does, at 1m; got 50s + 15s + 5s = 1m10s`,
+		},
 		{"index", "faults[3].at=5s", `engine-crash.yaml: --set faults[3].at=5s: faults[3].at: want an index below 1, got [3]`},
 		{"index on a mapping", "load[0]=5s", `engine-crash.yaml: --set load[0]=5s: load[0]: want a field name, got the index [0] on what is no list`},
 		{"field on a list", "faults.at=5s", `engine-crash.yaml: --set faults.at=5s: faults.at: want an index such as [0] into the list, got "at"`},
@@ -235,8 +254,10 @@ func TestQuestion(t *testing.T) {
 
 func TestSimilar(t *testing.T) {
 	known := []string{"profile", "arrivals", "mix", "for"}
-	for word, want := range map[string]string{"profle": "profile", "arival": "arrivals", "mxi": "mix", "foor": "for",
-		"xyz": "", "": "", strings.Repeat("x", 1000): ""} {
+	for word, want := range map[string]string{
+		"profle": "profile", "arrival": "arrivals", "mxi": "mix", "foor": "for",
+		"xyz": "", "": "", strings.Repeat("x", 1000): "",
+	} {
 		if got := similar(word, known); got != want {
 			t.Errorf("similar(%q) = %q, want %q", word, got, want)
 		}
@@ -254,8 +275,10 @@ func TestOverrideReportsOnce(t *testing.T) {
 
 // FuzzOverride applies any setting: a mistake is an error that names it, never a panic.
 func FuzzOverride(f *testing.F) {
-	for _, setting := range []string{"seed=1", "faults[0].at=5s", "load.mix=[{class: read}]", "a[0][1].b=", "=x",
-		"target.nodes.engine.count=2", "load.profile=&a {b: *a}", "faults[0]=*x", "load=<<: 1", "faults[65535]=1"} {
+	for _, setting := range []string{
+		"seed=1", "faults[0].at=5s", "load.mix=[{class: read}]", "a[0][1].b=", "=x",
+		"target.nodes.engine.count=2", "load.profile=&a {b: *a}", "faults[0]=*x", "load=<<: 1", "faults[65535]=1",
+	} {
 		f.Add(setting)
 	}
 	f.Fuzz(func(t *testing.T, setting string) {
@@ -310,10 +333,14 @@ func FuzzLoad(f *testing.F) {
 func TestManyAliases(t *testing.T) {
 	laughs := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
 	merges := "m0: &m0 {seed: x}\n"
+	var laughsSb336 strings.Builder
+	var mergesSb336 strings.Builder
 	for i := range 30 {
-		laughs += fmt.Sprintf("a%d: &a%d [*a%d, *a%d, *a%d, *a%d]\n", i+1, i+1, i, i, i, i)
-		merges += fmt.Sprintf("m%d: &m%d {<<: [*m%d, *m%d]}\n", i+1, i+1, i, i)
+		laughsSb336.WriteString(fmt.Sprintf("a%d: &a%d [*a%d, *a%d, *a%d, *a%d]\n", i+1, i+1, i, i, i, i))
+		mergesSb336.WriteString(fmt.Sprintf("m%d: &m%d {<<: [*m%d, *m%d]}\n", i+1, i+1, i, i))
 	}
+	laughs += laughsSb336.String()
+	merges += mergesSb336.String()
 	for name, text := range map[string]string{
 		"lists":         laughs + "faults: *a30\n",
 		"merges":        merges + "<<: *m30\n",

@@ -4,13 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"strings"
-	"time"
-
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports/verdict"
 	"squall/target"
+	"strings"
+	"time"
 )
 
 // schemaNode is a JSON Schema (draft 2020-12), as far as scenario files need it.

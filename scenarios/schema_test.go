@@ -91,8 +91,10 @@ func TestBadAgainstSchema(t *testing.T) {
 
 // TestSchemaPatterns holds the patterns against the decoders: what one accepts the other does too.
 func TestSchemaPatterns(t *testing.T) {
-	for _, value := range []string{"30s", "1m30s", "200ms", "1.5s", "30", "200/s", "0.5/m", "200000/h", "200/d",
-		"/s", "1d=45s", "12h=20s", "1d=45", "256MiB", "1.5GiB", "256", "2%", "0.5%", "2", "lost_writes == 0"} {
+	for _, value := range []string{
+		"30s", "1m30s", "200ms", "1.5s", "30", "200/s", "0.5/m", "200000/h", "200/d",
+		"/s", "1d=45s", "12h=20s", "1d=45", "256MiB", "1.5GiB", "256", "2%", "0.5%", "2", "lost_writes == 0",
+	} {
 		for _, typ := range fieldTypesWithForm() {
 			node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
 			decodes := node.Decode(reflect.New(typ).Interface()) == nil

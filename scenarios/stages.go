@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
-	"time"
-
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports"
 	"squall/reports/verdict"
 	"squall/target"
+	"sync"
+	"time"
 )
 
 // up makes the images and starts the system.
@@ -131,9 +130,9 @@ func (r *runner) readNode(ctx context.Context, n target.Node, isPrimary bool) ve
 // begin fills in what is known before anything starts.
 func (r *runner) begin() {
 	now := time.Now().UTC()
-	r.id = fmt.Sprintf("%s-%s-%d", r.Scenario.Name, now.Format("20060102t150405"), r.plan.Seed)
+	r.id = fmt.Sprintf("%s-%s-%d", r.Name, now.Format("20060102t150405"), r.plan.Seed)
 	r.run = reports.Run{
-		Scenario: r.Scenario.Name, Question: r.Question, ScenarioYAML: string(r.Source),
+		Scenario: r.Name, Question: r.Question, ScenarioYAML: string(r.Source),
 		Seed: r.plan.Seed, StartedAt: now, Command: r.Command,
 		Objectives: r.Objectives, Planned: r.plan.Planned(),
 		Environment: reports.ThisEnvironment(r.Version),
@@ -152,7 +151,7 @@ func (r *runner) judge(ctx context.Context) {
 // makeFolder makes the result folder, <out>/<scenario>/<UTC time>-<seed>.
 func (r *runner) makeFolder() (string, error) {
 	name := fmt.Sprintf("%s-%d", r.run.StartedAt.Format("20060102T150405Z"), r.plan.Seed)
-	dir := filepath.Join(r.Out, r.Scenario.Name, name)
+	dir := filepath.Join(r.Out, r.Name, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("result folder: %w", err)
 	}

@@ -2,12 +2,11 @@ package scenarios
 
 import (
 	"slices"
+	"squall/chaos"
+	"squall/target"
 	"strconv"
 	"strings"
 	"time"
-
-	"squall/chaos"
-	"squall/target"
 )
 
 // validate checks the meaning of a decoded scenario: every block by its own room, then what the

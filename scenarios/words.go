@@ -1,10 +1,9 @@
 package scenarios
 
 import (
+	"squall/reports/verdict"
 	"strconv"
 	"strings"
-
-	"squall/reports/verdict"
 )
 
 // quoted prints a value from the file, cut to a length that fits a line.

@@ -224,7 +224,8 @@ func (b *imageBuilder) bootstrapBase(ctx context.Context, tool string) error {
 	defer archive.Close()
 	source := client.ImageImportSource{Source: archive, SourceName: "-"}
 	result, err := b.docker.ImageImport(ctx, source, baseImage, client.ImageImportOptions{
-		Changes: []string{`CMD ["/bin/bash"]`}})
+		Changes: []string{`CMD ["/bin/bash"]`},
+	})
 	if err != nil {
 		return fmt.Errorf("docker import %s: %w", baseImage, err)
 	}

@@ -154,8 +154,10 @@ func TestContainerMicroservices(t *testing.T) {
 }
 
 func checkNodes(t *testing.T, system *System) {
-	want := map[Role]int{RoleBalancer: 1, RoleEngine: 3, RoleWorker: 1, RoleReporting: 1,
-		RoleDatabaseBalancer: 1, RoleDatabase: 3, RoleReplica: 1, RoleConsensus: 3, RoleQueue: 3}
+	want := map[Role]int{
+		RoleBalancer: 1, RoleEngine: 3, RoleWorker: 1, RoleReporting: 1,
+		RoleDatabaseBalancer: 1, RoleDatabase: 3, RoleReplica: 1, RoleConsensus: 3, RoleQueue: 3,
+	}
 	zones := map[string]bool{}
 	for _, n := range system.Nodes() {
 		want[n.Role]--

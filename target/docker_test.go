@@ -15,8 +15,14 @@ func TestCheckAPI(t *testing.T) {
 		version string
 		old     bool
 	}{
-		{"1.41", false}, {"1.44", false}, {"1.100", false}, {"2.0", false},
-		{"1.40", true}, {"1.9", true}, {"", true}, {"abc", true},
+		{"1.41", false},
+		{"1.44", false},
+		{"1.100", false},
+		{"2.0", false},
+		{"1.40", true},
+		{"1.9", true},
+		{"", true},
+		{"abc", true},
 	}
 	for _, test := range tests {
 		err := checkAPI(test.version)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,8 +74,10 @@ func Examine(ctx context.Context) []Finding {
 	if err != nil {
 		return append(findings, Finding{"docker", LevelMissing, err.Error()})
 	}
-	findings = append(findings, Finding{"docker", LevelOK,
-		fmt.Sprintf("%s, API %s (want %s)", version.Version, version.APIVersion, minimumAPI)})
+	findings = append(findings, Finding{
+		"docker", LevelOK,
+		fmt.Sprintf("%s, API %s (want %s)", version.Version, version.APIVersion, minimumAPI),
+	})
 	info, err := docker.Client.Info(ctx, client.InfoOptions{})
 	if err != nil {
 		return append(findings, Finding{"docker info", LevelMissing, err.Error()})
@@ -90,7 +93,7 @@ func examineHost() []Finding {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return []Finding{{"open files", LevelWarn, err.Error()}}
 	}
-	f := Finding{"open files", LevelOK, fmt.Sprintf("%d", limit.Cur)}
+	f := Finding{"open files", LevelOK, strconv.FormatUint(limit.Cur, 10)}
 	if limit.Cur < goodFiles {
 		f.Level = LevelWarn
 		f.Text += fmt.Sprintf("; raise it for high rates: ulimit -n %d", goodFiles)
@@ -101,10 +104,12 @@ func examineHost() []Finding {
 // examineDaemon reads what the daemon says of its machine.
 func examineDaemon(info system.Info) []Finding {
 	memory := graded("memory", uint64(max(0, info.MemTotal)), leastMemory, goodMemory)
-	cores := Finding{"cores", LevelOK, fmt.Sprintf("%d", info.NCPU)}
+	cores := Finding{"cores", LevelOK, strconv.Itoa(info.NCPU)}
 	if info.NCPU < 2 {
-		cores = Finding{"cores", LevelWarn,
-			fmt.Sprintf("%d; load and target share it, expect invalid runs", info.NCPU)}
+		cores = Finding{
+			"cores", LevelWarn,
+			fmt.Sprintf("%d; load and target share it, expect invalid runs", info.NCPU),
+		}
 	}
 	findings := []Finding{
 		{"kernel", LevelOK, info.KernelVersion + ", " + info.OperatingSystem},
@@ -113,13 +118,17 @@ func examineDaemon(info system.Info) []Finding {
 		{"cgroup version", LevelOK, info.CgroupVersion},
 	}
 	if info.OSType != "linux" {
-		findings = append(findings, Finding{"containers", LevelMissing,
-			"the daemon runs " + info.OSType + " containers, want linux"})
+		findings = append(findings, Finding{
+			"containers", LevelMissing,
+			"the daemon runs " + info.OSType + " containers, want linux",
+		})
 	}
 	var disk unix.Statfs_t
 	if err := unix.Statfs(info.DockerRootDir, &disk); err != nil {
-		return append(findings, Finding{"free disk", LevelWarn,
-			"cannot look at " + info.DockerRootDir + ": " + err.Error()})
+		return append(findings, Finding{
+			"free disk", LevelWarn,
+			"cannot look at " + info.DockerRootDir + ": " + err.Error(),
+		})
 	}
 	return append(findings, graded("free disk", disk.Bavail*uint64(disk.Bsize), leastDisk, goodDisk))
 }
@@ -129,8 +138,10 @@ func graded(name string, have, least, good uint64) Finding {
 	text := fmt.Sprintf("%.1f GiB", float64(have)/(1<<30))
 	switch {
 	case have < least:
-		return Finding{name, LevelMissing,
-			fmt.Sprintf("%s, want at least %.1f GiB", text, float64(least)/(1<<30))}
+		return Finding{
+			name, LevelMissing,
+			fmt.Sprintf("%s, want at least %.1f GiB", text, float64(least)/(1<<30)),
+		}
 	case have < good:
 		return Finding{name, LevelWarn, fmt.Sprintf("%s, better %.1f GiB", text, float64(good)/(1<<30))}
 	}
@@ -140,8 +151,10 @@ func graded(name string, have, least, good uint64) Finding {
 // examineKernel says which network faults the kernel can do. A nil config means that none was found.
 func examineKernel(config map[string]bool) []Finding {
 	if config == nil {
-		return []Finding{{"network faults", LevelWarn,
-			"no kernel configuration to read; each fault proves its own effect, or is inconclusive"}}
+		return []Finding{{
+			"network faults", LevelWarn,
+			"no kernel configuration to read; each fault proves its own effect, or is inconclusive",
+		}}
 	}
 	say := func(name string, works bool, yes, no string) Finding {
 		if works {

@@ -140,7 +140,8 @@ func (s *System) makeNetwork(ctx context.Context) error {
 	//nolint:staticcheck // network.New cannot set the name, and the name says whose it is
 	_, err := testcontainers.GenericNetwork(ctx, testcontainers.GenericNetworkRequest{
 		NetworkRequest: testcontainers.NetworkRequest{
-			Name: s.network, Driver: "bridge", Labels: map[string]string{labelRun: s.runID}},
+			Name: s.network, Driver: "bridge", Labels: map[string]string{labelRun: s.runID},
+		},
 	})
 	if err != nil {
 		return err

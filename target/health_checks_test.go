@@ -18,9 +18,11 @@ func TestContainerHealthChecksDecideWhatADeadEngineCosts(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.checks, func(t *testing.T) {
-			id := fmt.Sprintf("test-checks-%s", test.checks)
-			spec := Spec{HealthChecks: test.checks, Failover: "stock",
-				Nodes: map[Role]NodeSpec{RoleConsensus: {Count: 1}, RoleQueue: {Count: 1}}}
+			id := "test-checks-" + test.checks
+			spec := Spec{
+				HealthChecks: test.checks, Failover: "stock",
+				Nodes: map[Role]NodeSpec{RoleConsensus: {Count: 1}, RoleQueue: {Count: 1}},
+			}
 			system, err := Up(t.Context(), spec, Options{RunID: id, Images: testImages(t), Reap: true})
 			if system != nil {
 				t.Cleanup(func() {

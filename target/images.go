@@ -110,16 +110,26 @@ type recipe struct {
 
 func allRecipes(binary string) []recipe {
 	return []recipe{
-		{name: "postgres", what: "PostgreSQL 17 and Patroni 4 from Debian packages", base: true,
-			keep: func(i *Images, t string) { i.Postgres = t }},
-		{name: "etcd", what: "etcd from the Go module proxy", source: "etcd",
-			keep: func(i *Images, t string) { i.Etcd = t }},
-		{name: "nats", what: "NATS server from the Go module proxy", source: "nats",
-			keep: func(i *Images, t string) { i.NATS = t }},
-		{name: "haproxy", what: "HAProxy from Debian packages", base: true,
-			keep: func(i *Images, t string) { i.HAProxy = t }},
-		{name: "squall", what: "this program, from scratch", binary: binary,
-			keep: func(i *Images, t string) { i.Squall = t }},
+		{
+			name: "postgres", what: "PostgreSQL 17 and Patroni 4 from Debian packages", base: true,
+			keep: func(i *Images, t string) { i.Postgres = t },
+		},
+		{
+			name: "etcd", what: "etcd from the Go module proxy", source: "etcd",
+			keep: func(i *Images, t string) { i.Etcd = t },
+		},
+		{
+			name: "nats", what: "NATS server from the Go module proxy", source: "nats",
+			keep: func(i *Images, t string) { i.NATS = t },
+		},
+		{
+			name: "haproxy", what: "HAProxy from Debian packages", base: true,
+			keep: func(i *Images, t string) { i.HAProxy = t },
+		},
+		{
+			name: "squall", what: "this program, from scratch", binary: binary,
+			keep: func(i *Images, t string) { i.Squall = t },
+		},
 	}
 }
 

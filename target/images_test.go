@@ -139,8 +139,7 @@ func TestCheckBinary(t *testing.T) {
 
 func TestEnsureImagesRefusesADynamicProgram(t *testing.T) {
 	_, err := EnsureImages(t.Context(), ImageOptions{Binary: "/bin/sh"})
-	var refused *BinaryError
-	if !errors.As(err, &refused) {
+	if _, ok := errors.AsType[*BinaryError](err); !ok {
 		t.Errorf("EnsureImages(/bin/sh) = %v, want a BinaryError", err)
 	}
 }

@@ -52,7 +52,8 @@ func (s *System) launchOnce(ctx context.Context, p nodePlan) (Node, error) {
 		inside := strconv.Itoa(p.ports[service]) + "/tcp"
 		exposed = append(exposed, inside)
 		bindings[network.MustParsePort(inside)] = []network.PortBinding{
-			{HostIP: netip.MustParseAddr(loopback), HostPort: strconv.Itoa(port)}}
+			{HostIP: netip.MustParseAddr(loopback), HostPort: strconv.Itoa(port)},
+		}
 		node.Endpoints[service] = net.JoinHostPort(loopback, strconv.Itoa(port))
 	}
 	request := testcontainers.ContainerRequest{
@@ -113,7 +114,8 @@ func containerFiles(files map[string]string) []testcontainers.ContainerFile {
 	list := make([]testcontainers.ContainerFile, 0, len(files))
 	for _, path := range sortedKeys(files) {
 		list = append(list, testcontainers.ContainerFile{
-			Reader: strings.NewReader(files[path]), ContainerFilePath: path, FileMode: 0o644})
+			Reader: strings.NewReader(files[path]), ContainerFilePath: path, FileMode: 0o644,
+		})
 	}
 	return list
 }

@@ -73,7 +73,7 @@ func TestRootCause(t *testing.T) {
 		{"what does not run", []*NotReadyError{engine, database, dead}, dead},
 	}
 	for _, test := range tests {
-		if got := rootCause(test.failed); got != test.want {
+		if got := rootCause(test.failed); !errors.Is(got, test.want) {
 			t.Errorf("%s: rootCause() = %v, want %v", test.name, got, test.want)
 		}
 	}

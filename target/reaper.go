@@ -184,7 +184,8 @@ func (s *System) startReaperOnce(ctx context.Context) error {
 				h.AutoRemove = true
 				h.Binds = []string{socketPath(s.docker.DaemonHost()) + ":" + dockerSock}
 				h.PortBindings = network.PortMap{network.MustParsePort(inside): []network.PortBinding{
-					{HostIP: netip.MustParseAddr(loopback), HostPort: strconv.Itoa(port)}}}
+					{HostIP: netip.MustParseAddr(loopback), HostPort: strconv.Itoa(port)},
+				}}
 			},
 		},
 	})

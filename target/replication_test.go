@@ -12,8 +12,10 @@ import (
 // TestContainerAsyncLosesAcknowledgedWrites shows that the control does what it is for: with
 // `replication: async` a SIGKILL of the primary loses writes that were acknowledged, each time.
 func TestContainerAsyncLosesAcknowledgedWrites(t *testing.T) {
-	system := testUp(t, Spec{Replication: "async",
-		Nodes: map[Role]NodeSpec{RoleConsensus: {Count: 1}, RoleQueue: {Count: 1}, RoleEngine: {Count: 1}}})
+	system := testUp(t, Spec{
+		Replication: "async",
+		Nodes:       map[Role]NodeSpec{RoleConsensus: {Count: 1}, RoleQueue: {Count: 1}, RoleEngine: {Count: 1}},
+	})
 	for kill := 1; kill <= 3; kill++ {
 		acked, old := writeUntilKilled(t, system, fmt.Sprintf("kill-%d", kill))
 		present := ledgerOfNewPrimary(t, system, old)

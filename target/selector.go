@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -87,7 +88,7 @@ func (sel Selector) String() string {
 	add("name", sel.Name)
 	add("mode", sel.Mode)
 	if sel.Value != 0 {
-		add("value", fmt.Sprint(sel.Value))
+		add("value", strconv.Itoa(sel.Value))
 	}
 	if len(parts) == 0 {
 		return "any"

@@ -29,8 +29,10 @@ type nodePlan struct {
 
 // startOrder lists the roles as they are started: what takes longest to be ready comes first.
 func startOrder() []Role {
-	return []Role{RoleConsensus, RoleDatabase, RoleReplica, RoleQueue, RoleDatabaseBalancer, RoleEngine,
-		RoleWorker, RoleReporting, RoleBalancer}
+	return []Role{
+		RoleConsensus, RoleDatabase, RoleReplica, RoleQueue, RoleDatabaseBalancer, RoleEngine,
+		RoleWorker, RoleReporting, RoleBalancer,
+	}
 }
 
 // names returns the node names of each role.
@@ -124,11 +126,13 @@ func etcdArgs(name string, peers []string) []string {
 	for _, p := range peers {
 		cluster = append(cluster, p+"=http://"+p+":2380")
 	}
-	return []string{"--name", name, "--data-dir", "/data",
+	return []string{
+		"--name", name, "--data-dir", "/data",
 		"--listen-client-urls", "http://0.0.0.0:2379", "--advertise-client-urls", "http://" + name + ":2379",
 		"--listen-peer-urls", "http://0.0.0.0:2380", "--initial-advertise-peer-urls", "http://" + name + ":2380",
 		"--initial-cluster", strings.Join(cluster, ","), "--initial-cluster-state", "new",
-		"--heartbeat-interval", "100", "--election-timeout", "1000", "--log-level", "warn"}
+		"--heartbeat-interval", "100", "--election-timeout", "1000", "--log-level", "warn",
+	}
 }
 
 // fillDatabase plans a PostgreSQL node under Patroni.
@@ -150,8 +154,10 @@ func (s Spec) fillDatabase(p *nodePlan, names map[Role][]string, images Images) 
 		Profile, Replication, SuperPassword string
 		TTL, RetryTimeout                   int
 		ReadReplica, Async                  bool
-	}{s.Failover, s.Replication, superPassword, timers.ttlSeconds, timers.retrySeconds,
-		p.role == RoleReplica, s.Replication == "async"})
+	}{
+		s.Failover, s.Replication, superPassword, timers.ttlSeconds, timers.retrySeconds,
+		p.role == RoleReplica, s.Replication == "async",
+	})
 }
 
 // patroniTimers are the two of Patroni's timers that differ between the profiles.

@@ -24,9 +24,11 @@ func testPlan(t *testing.T, spec Spec) map[string]nodePlan {
 
 func TestPlanMicroservices(t *testing.T) {
 	plans := testPlan(t, Spec{})
-	want := []string{"balancer-1", "consensus-1", "consensus-2", "consensus-3", "database-1", "database-2", "database-3",
+	want := []string{
+		"balancer-1", "consensus-1", "consensus-2", "consensus-3", "database-1", "database-2", "database-3",
 		"database-balancer-1", "engine-1", "engine-2", "engine-3", "queue-1", "queue-2", "queue-3", "replica-1",
-		"reporting-1", "worker-1"}
+		"reporting-1", "worker-1",
+	}
 	if diff := cmp.Diff(want, sortedKeys(plans)); diff != "" {
 		t.Errorf("nodes (-want +got):\n%s", diff)
 	}
@@ -106,8 +108,10 @@ func TestPatroniConfiguration(t *testing.T) {
 func TestBalancerConfiguration(t *testing.T) {
 	on := testPlan(t, Spec{})["balancer-1"].files["/etc/haproxy.cfg"]
 	off := testPlan(t, Spec{HealthChecks: "off"})["balancer-1"].files["/etc/haproxy.cfg"]
-	for _, line := range []string{"http-check send meth GET uri /healthz", "retry-on conn-failure empty-response response-timeout",
-		"option redispatch 1", "inter 500ms fastinter 250ms downinter 250ms fall 2 rise 1 resolvers"} {
+	for _, line := range []string{
+		"http-check send meth GET uri /healthz", "retry-on conn-failure empty-response response-timeout",
+		"option redispatch 1", "inter 500ms fastinter 250ms downinter 250ms fall 2 rise 1 resolvers",
+	} {
 		if !strings.Contains(on, line) {
 			t.Errorf("health_checks on: no %q in:\n%s", line, on)
 		}
@@ -116,8 +120,10 @@ func TestBalancerConfiguration(t *testing.T) {
 		}
 	}
 	for name, text := range map[string]string{"on": on, "off": off} {
-		for _, line := range []string{"server engine-1 engine-1:8080", "server engine-3 engine-3:8080",
-			"server reporting-1 reporting-1:8080", "disable-l7-retry if !{ method GET HEAD } !{ req.hdr(Idempotency-Key) -m found }"} {
+		for _, line := range []string{
+			"server engine-1 engine-1:8080", "server engine-3 engine-3:8080",
+			"server reporting-1 reporting-1:8080", "disable-l7-retry if !{ method GET HEAD } !{ req.hdr(Idempotency-Key) -m found }",
+		} {
 			if !strings.Contains(text, line) {
 				t.Errorf("health_checks %s: no %q in:\n%s", name, line, text)
 			}
@@ -127,8 +133,10 @@ func TestBalancerConfiguration(t *testing.T) {
 
 func TestDatabaseBalancerConfiguration(t *testing.T) {
 	got := testPlan(t, Spec{})["database-balancer-1"].files["/etc/haproxy.cfg"]
-	for _, line := range []string{"  server database-1 database-1:5432\n", "  server replica-1 replica-1:5432\n",
-		"  server database-3 database-3:5432 backup\n", "GET uri /primary", "GET uri /replica?lag=1MB"} {
+	for _, line := range []string{
+		"  server database-1 database-1:5432\n", "  server replica-1 replica-1:5432\n",
+		"  server database-3 database-3:5432 backup\n", "GET uri /primary", "GET uri /replica?lag=1MB",
+	} {
 		if !strings.Contains(got, line) {
 			t.Errorf("no %q in:\n%s", line, got)
 		}

@@ -65,5 +65,6 @@ func (b *Bytes) UnmarshalYAML(n *yaml.Node) error {
 // that all mistakes of a file are reported at once.
 func typeError(n *yaml.Node, want string) error {
 	return &yaml.TypeError{Errors: []string{
-		fmt.Sprintf("line %d: column %d: want %s, got %q", n.Line, n.Column, want, n.Value)}}
+		fmt.Sprintf("line %d: column %d: want %s, got %q", n.Line, n.Column, want, n.Value),
+	}}
 }

@@ -82,12 +82,18 @@ func (t *tables) own(family nftables.TableFamily) error {
 	// NLM_F_EXCL: a table of that name that is already there belongs to somebody else.
 	create := netlink.Request | netlink.Acknowledge | netlink.Create | netlink.Excl
 	msgs := []netlink.Message{
-		{Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_BEGIN, Flags: netlink.Request},
-			Data: gen(0, unix.NFNL_SUBSYS_NFTABLES)},
-		{Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWTABLE, Flags: create},
-			Data: append(gen(byte(family), 0), attrs...)},
-		{Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_END, Flags: netlink.Request},
-			Data: gen(0, unix.NFNL_SUBSYS_NFTABLES)},
+		{
+			Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_BEGIN, Flags: netlink.Request},
+			Data:   gen(0, unix.NFNL_SUBSYS_NFTABLES),
+		},
+		{
+			Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWTABLE, Flags: create},
+			Data:   append(gen(byte(family), 0), attrs...),
+		},
+		{
+			Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_END, Flags: netlink.Request},
+			Data:   gen(0, unix.NFNL_SUBSYS_NFTABLES),
+		},
 	}
 	if _, err := t.sock.SendMessages(msgs); err != nil {
 		return fmt.Errorf("table %s: %w", t.name, err)
@@ -114,8 +120,10 @@ func (t *tables) install(family nftables.TableFamily, r Rules, queue int) error 
 	for _, e := range effects(r, queue) {
 		t.conn.AddRule(&nftables.Rule{Table: table, Chain: effect, Exprs: e})
 	}
-	in := t.conn.AddChain(&nftables.Chain{Name: chainIn, Table: table, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityRaw})
+	in := t.conn.AddChain(&nftables.Chain{
+		Name: chainIn, Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityRaw,
+	})
 	for _, m := range matches {
 		t.conn.AddRule(&nftables.Rule{Table: table, Chain: in, Exprs: append(m, &expr.Counter{},
 			&expr.Verdict{Kind: expr.VerdictJump, Chain: chainEffect})})
@@ -152,8 +160,10 @@ func matchPeers(family nftables.TableFamily, peers []netip.Addr) [][]expr.Any {
 		}
 		addr := p.AsSlice()
 		out = append(out, append(notLo(),
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader,
-				Offset: offset, Len: uint32(len(addr))},
+			&expr.Payload{
+				DestRegister: 1, Base: expr.PayloadBaseNetworkHeader,
+				Offset: offset, Len: uint32(len(addr)),
+			},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: addr}))
 	}
 	return out

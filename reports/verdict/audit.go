@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"squall/loadgen"
 	"strings"
 	"time"
-
-	"squall/loadgen"
 )
 
 const (
@@ -29,8 +28,10 @@ func AuditLedger(writes []loadgen.Write, ledgers []NodeLedger) Audit {
 }
 
 func audit(writes []loadgen.Write, ledgers []NodeLedger) (Audit, exampleBox) {
-	a := auditor{rows: make([]rowIndex, 0, len(ledgers)), ledgers: ledgers,
-		audit: Audit{CheckedNodes: []string{}}}
+	a := auditor{
+		rows: make([]rowIndex, 0, len(ledgers)), ledgers: ledgers,
+		audit: Audit{CheckedNodes: []string{}},
+	}
 	a.merge(writes)
 	if primary := a.readLedgers(); primary >= 0 {
 		a.checkPrimary(primary)

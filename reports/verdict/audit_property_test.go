@@ -1,9 +1,9 @@
 package verdict
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,11 +40,11 @@ func mutate(random *rand.Rand, ledgers []NodeLedger) {
 	case 1:
 		l.Rows = append(l.Rows, l.Rows[n])
 	case 2:
-		l.Rows[n].Hash = fmt.Sprint(random.Int())
+		l.Rows[n].Hash = strconv.Itoa(random.Int())
 	case 3:
-		l.Rows[n].Value = fmt.Sprint(random.IntN(10))
+		l.Rows[n].Value = strconv.Itoa(random.IntN(10))
 	case 4:
-		l.Rows = append(l.Rows, LedgerRow{Key: l.Rows[n].Key, ID: fmt.Sprint(random.Int())})
+		l.Rows = append(l.Rows, LedgerRow{Key: l.Rows[n].Key, ID: strconv.Itoa(random.Int())})
 	}
 }
 
@@ -87,10 +87,23 @@ func TestSameDecimal(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"1.5", "1.50", true}, {"0", "-0.000", true}, {"1", "1", true}, {"1E+3", "1000", true}, {"1.2e-2", "0.012", true},
-		{"1.5", "1.5000000000000000000000000000000001", false}, {"", "", false}, {"x", "x", false}, {".", ".", false},
-		{"1/2", "0.5", false}, {"1e9999999", "1e9999999", false}, {"0x10", "16", false}, {"NaN", "NaN", false},
-		{"--1", "--1", false}, {"1e", "1e", false}, {"1.1.1", "1.1.1", false}, {"1_0", "10", false},
+		{"1.5", "1.50", true},
+		{"0", "-0.000", true},
+		{"1", "1", true},
+		{"1E+3", "1000", true},
+		{"1.2e-2", "0.012", true},
+		{"1.5", "1.5000000000000000000000000000000001", false},
+		{"", "", false},
+		{"x", "x", false},
+		{".", ".", false},
+		{"1/2", "0.5", false},
+		{"1e9999999", "1e9999999", false},
+		{"0x10", "16", false},
+		{"NaN", "NaN", false},
+		{"--1", "--1", false},
+		{"1e", "1e", false},
+		{"1.1.1", "1.1.1", false},
+		{"1_0", "10", false},
 	} {
 		if got := sameDecimal(test.a, test.b); got != test.want {
 			t.Errorf("sameDecimal(%q, %q) = %v, want %v", test.a, test.b, got, test.want)

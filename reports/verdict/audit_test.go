@@ -2,12 +2,11 @@ package verdict
 
 import (
 	"slices"
+	"squall/loadgen"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/loadgen"
 )
 
 // clean is the audit of an untouched history of n writes.
@@ -306,11 +305,16 @@ func TestAuditAttempts(t *testing.T) {
 		states []loadgen.WriteState
 		want   loadgen.WriteState
 	}{
-		{[]loadgen.WriteState{ack, unknown}, ack}, {[]loadgen.WriteState{unknown, ack}, ack},
-		{[]loadgen.WriteState{ack, refused}, ack}, {[]loadgen.WriteState{refused, ack}, ack},
-		{[]loadgen.WriteState{refused, unknown}, unknown}, {[]loadgen.WriteState{unknown, refused}, unknown},
-		{[]loadgen.WriteState{refused, refused}, refused}, {[]loadgen.WriteState{unknown, unknown}, unknown},
-		{[]loadgen.WriteState{unknown, refused, ack}, ack}, {[]loadgen.WriteState{0, refused}, unknown},
+		{[]loadgen.WriteState{ack, unknown}, ack},
+		{[]loadgen.WriteState{unknown, ack}, ack},
+		{[]loadgen.WriteState{ack, refused}, ack},
+		{[]loadgen.WriteState{refused, ack}, ack},
+		{[]loadgen.WriteState{refused, unknown}, unknown},
+		{[]loadgen.WriteState{unknown, refused}, unknown},
+		{[]loadgen.WriteState{refused, refused}, refused},
+		{[]loadgen.WriteState{unknown, unknown}, unknown},
+		{[]loadgen.WriteState{unknown, refused, ack}, ack},
+		{[]loadgen.WriteState{0, refused}, unknown},
 	} {
 		var writes []loadgen.Write
 		for _, state := range test.states {

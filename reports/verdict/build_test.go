@@ -2,12 +2,11 @@ package verdict
 
 import (
 	"fmt"
+	"squall/chaos"
+	"squall/loadgen"
 	"strings"
 	"testing"
 	"time"
-
-	"squall/chaos"
-	"squall/loadgen"
 )
 
 // run builds small recordings by hand.

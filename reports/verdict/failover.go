@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
-	"time"
-
 	"squall/chaos"
 	"squall/loadgen"
+	"strings"
+	"time"
 )
 
 const (

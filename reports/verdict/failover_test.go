@@ -2,11 +2,10 @@ package verdict
 
 import (
 	"fmt"
-	"testing"
-	"time"
-
 	"squall/chaos"
 	"squall/loadgen"
+	"testing"
+	"time"
 )
 
 const ms = time.Millisecond
@@ -163,8 +162,10 @@ func (r *run) also(from, to time.Duration, ok bool) *run {
 
 func (r *run) acknowledged(class, id string, at ...time.Duration) *run {
 	for _, done := range at {
-		r.Recording.Writes = append(r.Recording.Writes, loadgen.Write{Key: fmt.Sprint(class, done), Class: class,
-			State: loadgen.WriteAcknowledged, ID: id, Done: done})
+		r.Recording.Writes = append(r.Recording.Writes, loadgen.Write{
+			Key: fmt.Sprint(class, done), Class: class,
+			State: loadgen.WriteAcknowledged, ID: id, Done: done,
+		})
 	}
 	return r
 }

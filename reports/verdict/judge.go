@@ -3,9 +3,8 @@ package verdict
 import (
 	"fmt"
 	"slices"
-	"strings"
-
 	"squall/chaos"
+	"strings"
 )
 
 // The exit codes of a judged run (DESIGN.md, Command line).
@@ -27,11 +26,15 @@ func Judge(in Input) Verdict {
 	if in.Recording == nil {
 		return Verdict{Outcome: Error, ExitCode: ExitError, Reasons: []string{"nothing was recorded"}}
 	}
-	c := court{in: in, windows: cut(in), probes: newProbeLog(in.Recording),
-		failover: Failovers(in)}
+	c := court{
+		in: in, windows: cut(in), probes: newProbeLog(in.Recording),
+		failover: Failovers(in),
+	}
 	c.audit, c.examples = audit(in.Recording.Writes, in.Ledger)
-	v := Verdict{Reasons: []string{}, Phases: []Phase{}, Objectives: []Result{},
-		Failover: c.failover, Audit: c.audit}
+	v := Verdict{
+		Reasons: []string{}, Phases: []Phase{}, Objectives: []Result{},
+		Failover: c.failover, Audit: c.audit,
+	}
 	for _, w := range c.windows {
 		v.Phases = append(v.Phases, w.export())
 	}

@@ -2,9 +2,8 @@ package verdict
 
 import (
 	"fmt"
-	"time"
-
 	"squall/chaos"
+	"time"
 )
 
 // starvedGap is the longest gap in the prober's own schedule that leaves its figures trustworthy:
@@ -58,7 +57,7 @@ func (c *court) judgePassage(o Objective, i chaos.Injection, f Failover) Result 
 			return r.inconclusive("no write was acknowledged in the whole run")
 		}
 		r.setSeconds(*f.Outage)
-		r.Why = fmt.Sprintf("longest time without an acknowledged write: %s", figure(r.Value, r.Unit))
+		r.Why = "longest time without an acknowledged write: " + figure(r.Value, r.Unit)
 	case "detection":
 		r.Samples = uint64(len(c.probes.writes) + len(c.probes.reads))
 		if f.Detection == nil {
@@ -67,7 +66,7 @@ func (c *court) judgePassage(o Objective, i chaos.Injection, f Failover) Result 
 		r.setSeconds(*f.Detection)
 		r.Why = fmt.Sprintf("first failed probe %s after the fault took effect", figure(r.Value, r.Unit))
 	}
-	r.Why += fmt.Sprintf(", to within %s", figure(f.Precision, "s"))
+	r.Why += ", to within " + figure(f.Precision, "s")
 	r.Outcome = outcomeOf(compare(r.Value, o.Op, o.Bound))
 	return r
 }
@@ -77,7 +76,7 @@ func (c *court) judgePassage(o Objective, i chaos.Injection, f Failover) Result 
 func (c *court) judgeRTO(r Result, o Objective, i chaos.Injection) Result {
 	g := c.probes.passage(o.Of, i)
 	r.Samples = uint64(g.probes)
-	within := fmt.Sprintf("to within %s", figure(c.in.Recording.ProbeEvery.Seconds(), "s"))
+	within := "to within " + figure(c.in.Recording.ProbeEvery.Seconds(), "s")
 	switch {
 	case g.probes == 0:
 		return r.inconclusive("no %s was probed after the fault took effect", o.Of)

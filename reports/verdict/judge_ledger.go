@@ -65,8 +65,10 @@ func (c *court) incomplete() string {
 // client knows. An objective that names the figure takes the place of the implicit one.
 func (c *court) implicit() []Result {
 	var results []Result
-	for _, metric := range []string{"lost_writes", "duplicate_writes", "phantom_writes",
-		"altered_writes", "wrong_values", "diverged_rows"} {
+	for _, metric := range []string{
+		"lost_writes", "duplicate_writes", "phantom_writes",
+		"altered_writes", "wrong_values", "diverged_rows",
+	} {
 		named := slices.ContainsFunc(c.in.Objectives, func(o Objective) bool { return o.Metric == metric })
 		proven := c.audit.Complete && c.audit.Acknowledged > 0
 		if count, _ := c.audit.figure(metric); named || !proven && count == 0 {

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"squall/chaos"
+	"squall/loadgen"
 	"strings"
 	"testing"
 	"time"
-
-	"squall/chaos"
-	"squall/loadgen"
 )
 
 // failoverRun is a good run through one failover: two classes, all probes, a whole ledger.
@@ -93,8 +92,10 @@ func TestJudge(t *testing.T) {
 		}, Aborted, 130, "interrupted"},
 		{"interrupted before a fault's instant", func(r *run) {
 			r.Recording.Aborted, r.Recording.AbortedAt = true, time.Minute
-			r.Injections = append(r.Injections, chaos.Injection{Fault: "later", Requested: 2 * time.Minute,
-				Error: "not injected: interrupted"})
+			r.Injections = append(r.Injections, chaos.Injection{
+				Fault: "later", Requested: 2 * time.Minute,
+				Error: "not injected: interrupted",
+			})
 		}, Aborted, 130, "interrupted"},
 		{"interrupted with a fault left behind", func(r *run) { r.Recording.Aborted, r.Injections[0].Undone = true, false }, Error, 5, "not verified undone"},
 		{"nothing recorded", func(r *run) { r.Recording = nil }, Error, 5, "nothing was recorded"},
@@ -149,8 +150,10 @@ func TestJudgeRepeats(t *testing.T) {
 // TestNothingProvesNothing is the property behind all of this: whatever objective is written, a run
 // without a single request, probe or write does not meet it, and the run does not pass.
 func TestNothingProvesNothing(t *testing.T) {
-	bounds := map[family]string{latencyFamily: "1s", throughputFamily: "1/s", ratioFamily: "50%", countFamily: "5",
-		failoverFamily: "60s", ledgerFamily: "5"}
+	bounds := map[family]string{
+		latencyFamily: "1s", throughputFamily: "1/s", ratioFamily: "50%", countFamily: "5",
+		failoverFamily: "60s", ledgerFamily: "5",
+	}
 	phases := []string{"", " before", " at peak", " during failover", " after", " throughout"}
 	for _, metric := range Metrics() {
 		for _, of := range []string{"", "(calculate)", "(write)", "(read)"} {
@@ -192,7 +195,7 @@ func TestWorstWins(t *testing.T) {
 			got := Judge(r.Input)
 			// A missed latency may become inconclusive when the generator is not trusted: that
 			// is the one way in which bad news is withdrawn, and the run is invalid then.
-			if now := severity(got.Outcome); now < worst && !(worst == 4 && now >= 1 && got.Outcome != Met) {
+			if now := severity(got.Outcome); now < worst && (worst != 4 || now < 1 || got.Outcome == Met) {
 				t.Fatalf("one more damage made the outcome better: %s", verdictText(got))
 			} else {
 				worst = max(worst, now)

@@ -3,10 +3,9 @@ package verdict
 import (
 	"fmt"
 	"math"
+	"squall/chaos"
 	"strings"
 	"time"
-
-	"squall/chaos"
 )
 
 // minimumSeconds is how long a phase must be for a throughput: below it the rate depends on where

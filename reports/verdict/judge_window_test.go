@@ -2,11 +2,10 @@ package verdict
 
 import (
 	"math"
+	"squall/chaos"
 	"strings"
 	"testing"
 	"time"
-
-	"squall/chaos"
 )
 
 // mixed is a second of fast and slow answers.
@@ -123,7 +122,7 @@ func TestUnsentNeverHelps(t *testing.T) {
 	rank := map[Outcome]int{Met: 2, Inconclusive: 1, Missed: 0}
 	for slow := range 30 {
 		previous := 2
-		for unsent := uint64(0); unsent < 40; unsent++ {
+		for unsent := range uint64(40) {
 			s := mixed(1300-slow-int(unsent), slow)
 			s.unsent = unsent
 			got := Judge(newRun(1).seconds("c", 0, 1, s).objectives(t, "p99(c) <= 300ms").Input).Objectives[0]

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -148,7 +149,8 @@ func (o *Objective) UnmarshalYAML(n *yaml.Node) error {
 
 func objectiveError(n *yaml.Node, message string) error {
 	return &yaml.TypeError{Errors: []string{
-		fmt.Sprintf("line %d: column %d: %s", n.Line, n.Column, message)}}
+		fmt.Sprintf("line %d: column %d: %s", n.Line, n.Column, message),
+	}}
 }
 
 func nodeKind(n *yaml.Node) string {
@@ -335,7 +337,7 @@ func (s *sentence) phase() error {
 	case s.family == ledgerFamily:
 		return fmt.Errorf("%s is counted over the whole run and takes no phase, got %q", s.o.Metric, text)
 	case text == "during":
-		return fmt.Errorf("want the name of a fault after during")
+		return errors.New("want the name of a fault after during")
 	case during:
 		s.o.Phase = duringPrefix + fault
 		return nil

@@ -3,10 +3,9 @@ package verdict
 import (
 	"math"
 	"slices"
-	"time"
-
 	"squall/chaos"
 	"squall/loadgen"
+	"time"
 )
 
 // peakShare is the share of the highest planned rate from which a second belongs to the peak.
@@ -226,8 +225,10 @@ func (t tally) good(limit time.Duration) uint64 {
 }
 
 func (w window) export() Phase {
-	p := Phase{Name: w.name, Start: float64(w.start), End: float64(w.end), Seconds: w.seconds,
-		Classes: make(map[string]ClassPhase, len(w.tallies))}
+	p := Phase{
+		Name: w.name, Start: float64(w.start), End: float64(w.end), Seconds: w.seconds,
+		Classes: make(map[string]ClassPhase, len(w.tallies)),
+	}
 	for name, t := range w.tallies {
 		p.Classes[name] = t.export(w.seconds)
 	}

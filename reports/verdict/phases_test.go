@@ -3,13 +3,12 @@ package verdict
 import (
 	"math/rand/v2"
 	"reflect"
+	"squall/chaos"
+	"squall/loadgen"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/chaos"
-	"squall/loadgen"
 )
 
 type bounds struct {
@@ -48,33 +47,64 @@ func TestPhases(t *testing.T) {
 		{
 			name: "seconds that a fault touches are the fault's",
 			in:   newRun(30).fault("kill", 10500*time.Millisecond, 14200*time.Millisecond),
-			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 30, 23}, {"during kill", 10, 17, 7},
-				{"after", 17, 30, 13}, {"outside faults", 0, 30, 23}, {"throughout", 0, 30, 30}},
+			want: []bounds{
+				{"before", 0, 10, 10},
+				{"peak", 0, 30, 23},
+				{"during kill", 10, 17, 7},
+				{"after", 17, 30, 13},
+				{"outside faults", 0, 30, 23},
+				{"throughout", 0, 30, 30},
+			},
 		},
 		{
 			name: "on a second boundary nothing is touched",
 			in:   newRun(30).fault("kill", 10*second, 14*second),
-			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 30, 24}, {"during kill", 10, 16, 6},
-				{"after", 16, 30, 14}, {"outside faults", 0, 30, 24}, {"throughout", 0, 30, 30}},
+			want: []bounds{
+				{"before", 0, 10, 10},
+				{"peak", 0, 30, 24},
+				{"during kill", 10, 16, 6},
+				{"after", 16, 30, 14},
+				{"outside faults", 0, 30, 24},
+				{"throughout", 0, 30, 30},
+			},
 		},
 		{
 			name: "before ends when the injection began, not when it took effect",
 			in:   newRun(30).fault("kill", 12*second, 14*second),
 			edit: func(r *run) { r.Injections[0].Requested = 9 * second },
-			want: []bounds{{"before", 0, 9, 9}, {"peak", 0, 30, 23}, {"during kill", 12, 16, 4},
-				{"after", 16, 30, 14}, {"outside faults", 0, 30, 23}, {"throughout", 0, 30, 30}},
+			want: []bounds{
+				{"before", 0, 9, 9},
+				{"peak", 0, 30, 23},
+				{"during kill", 12, 16, 4},
+				{"after", 16, 30, 14},
+				{"outside faults", 0, 30, 23},
+				{"throughout", 0, 30, 30},
+			},
 		},
 		{
 			name: "two faults: after follows the last",
 			in:   newRun(40).fault("a", 10*second, 12*second).fault("b", 20*second, 25*second),
-			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 40, 29}, {"during a", 10, 14, 4}, {"during b", 20, 27, 7},
-				{"after", 27, 40, 13}, {"outside faults", 0, 40, 29}, {"throughout", 0, 40, 40}},
+			want: []bounds{
+				{"before", 0, 10, 10},
+				{"peak", 0, 40, 29},
+				{"during a", 10, 14, 4},
+				{"during b", 20, 27, 7},
+				{"after", 27, 40, 13},
+				{"outside faults", 0, 40, 29},
+				{"throughout", 0, 40, 40},
+			},
 		},
 		{
 			name: "one name twice is one phase",
 			in:   newRun(40).fault("a", 10*second, 12*second).fault("a", 20*second, 22*second),
-			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 40, 32}, {"during a", 10, 24, 8},
-				{"after", 24, 40, 16}, {"outside faults", 0, 40, 32}, {"throughout", 0, 40, 40}},
+			want: []bounds{
+				{"before", 0, 10, 10},
+				{"peak", 0, 40, 32},
+				{"during a", 10, 24, 8},
+				{"after", 24, 40, 16},
+				{"outside faults", 0, 40, 32},
+				{"throughout", 0, 40, 40},
+			},
 		},
 		{
 			name: "a fault that never took effect has no phase of its own",
@@ -82,14 +112,26 @@ func TestPhases(t *testing.T) {
 			edit: func(r *run) {
 				r.Injections = []chaos.Injection{{Fault: "kill", Requested: 10 * second, Settle: second, Error: "no such node"}}
 			},
-			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 30, 29}, {"during kill", 0, 0, 0},
-				{"after", 11, 30, 19}, {"outside faults", 0, 30, 29}, {"throughout", 0, 30, 30}},
+			want: []bounds{
+				{"before", 0, 10, 10},
+				{"peak", 0, 30, 29},
+				{"during kill", 0, 0, 0},
+				{"after", 11, 30, 19},
+				{"outside faults", 0, 30, 29},
+				{"throughout", 0, 30, 30},
+			},
 		},
 		{
 			name: "a fault that never ended leaves no after",
 			in:   newRun(30).fault("kill", 10*second, 0),
-			want: []bounds{{"before", 0, 10, 10}, {"peak", 0, 10, 10}, {"during kill", 10, 30, 20},
-				{"after", 0, 0, 0}, {"outside faults", 0, 10, 10}, {"throughout", 0, 30, 30}},
+			want: []bounds{
+				{"before", 0, 10, 10},
+				{"peak", 0, 10, 10},
+				{"during kill", 10, 30, 20},
+				{"after", 0, 0, 0},
+				{"outside faults", 0, 10, 10},
+				{"throughout", 0, 30, 30},
+			},
 		},
 		{
 			name: "the peak is where the plan is within 80 % of its highest, with holes",
@@ -121,8 +163,10 @@ func TestPhases(t *testing.T) {
 
 func TestPhaseOfClass(t *testing.T) {
 	r := newRun(10).
-		seconds("calculate", 0, 10, second{answers: map[time.Duration]int{20 * time.Millisecond: 6, 40 * time.Millisecond: 2},
-			timeout: 1, rejected: 1, unsent: 2, units: 80}).
+		seconds("calculate", 0, 10, second{
+			answers: map[time.Duration]int{20 * time.Millisecond: 6, 40 * time.Millisecond: 2},
+			timeout: 1, rejected: 1, unsent: 2, units: 80,
+		}).
 		seconds("probe", 0, 10, answers(50, time.Millisecond))
 	r.Recording.WarmUp = 5 * time.Second
 	r.Recording.Classes = []loadgen.ClassTotal{{Name: "calculate"}, {Name: "batch"}, {Name: "probe"}}
@@ -132,8 +176,10 @@ func TestPhaseOfClass(t *testing.T) {
 		t.Fatalf("classes of %q = %v, want calculate and an empty batch, never probe", phases[0].Name, got)
 	}
 	c := got["calculate"]
-	want := ClassPhase{Planned: 60, OK: 40, Failed: 10, Unsent: 10, Units: 400, Rate: 80, ErrorRatio: 1. / 3,
-		P50: c.P50, P90: c.P90, P95: c.P95, P99: c.P99, P999: c.P999, Max: 5000, Mean: c.Mean}
+	want := ClassPhase{
+		Planned: 60, OK: 40, Failed: 10, Unsent: 10, Units: 400, Rate: 80, ErrorRatio: 1. / 3,
+		P50: c.P50, P90: c.P90, P95: c.P95, P99: c.P99, P999: c.P999, Max: 5000, Mean: c.Mean,
+	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("calculate differs, -want +got:\n%s", diff)
 	}
@@ -151,7 +197,8 @@ func TestPhasesMerge(t *testing.T) {
 		for s := range 20 {
 			n := 1 + random.IntN(20)
 			whole.seconds("a", s, s+1, second{answers: map[time.Duration]int{
-				time.Duration(random.IntN(1e9)): n, time.Duration(random.IntN(1e7)): 1}, unsent: uint64(random.IntN(3))})
+				time.Duration(random.IntN(1e9)): n, time.Duration(random.IntN(1e7)): 1,
+			}, unsent: uint64(random.IntN(3))})
 		}
 		split := newRun(20).fault("kill", 8*time.Second, 10*time.Second)
 		for _, n := range random.Perm(20) {

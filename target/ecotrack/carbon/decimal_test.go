@@ -4,10 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"squall/target/ecotrack/carbon"
 	"strings"
 	"testing"
-
-	"squall/target/ecotrack/carbon"
 )
 
 // dec parses a decimal that the test wrote itself.

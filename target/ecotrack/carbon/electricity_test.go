@@ -3,11 +3,10 @@ package carbon_test
 import (
 	"errors"
 	"slices"
+	"squall/target/ecotrack/carbon"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/target/ecotrack/carbon"
 )
 
 func grid(t testing.TB) carbon.Factor {
@@ -58,15 +57,21 @@ func TestElectricity(t *testing.T) {
 		{"all covered by wind", []carbon.Instrument{wind}, false, "0", "10000", complete, nil},
 		{
 			"zero claimed for coal",
-			[]carbon.Instrument{coal}, true, "held", "10000", review, []string{carbon.FlagZeroRate},
+			[]carbon.Instrument{coal},
+			true, "held", "10000", review,
+			[]string{carbon.FlagZeroRate},
 		},
 		{
 			"more than the load",
-			[]carbon.Instrument{over}, true, "held", "10000", review, []string{carbon.FlagOverallocated},
+			[]carbon.Instrument{over},
+			true, "held", "10000", review,
+			[]string{carbon.FlagOverallocated},
 		},
 		{
 			"more than the load in two claims",
-			[]carbon.Instrument{whole, contract}, false, "held", "10000", review, []string{carbon.FlagOverallocated},
+			[]carbon.Instrument{whole, contract},
+			false, "held", "10000", review,
+			[]string{carbon.FlagOverallocated},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

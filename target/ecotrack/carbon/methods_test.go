@@ -1,11 +1,10 @@
 package carbon_test
 
 import (
+	"squall/target/ecotrack/carbon"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/target/ecotrack/carbon"
 )
 
 func TestMassBalance(t *testing.T) {

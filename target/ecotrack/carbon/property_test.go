@@ -3,11 +3,10 @@ package carbon_test
 import (
 	"math/rand/v2"
 	"slices"
+	"squall/target/ecotrack/carbon"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/target/ecotrack/carbon"
 )
 
 const cases = 200

@@ -3,11 +3,10 @@ package carbon_test
 import (
 	"errors"
 	"slices"
+	"squall/target/ecotrack/carbon"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/target/ecotrack/carbon"
 )
 
 func some(t testing.TB, text string) *carbon.Decimal {

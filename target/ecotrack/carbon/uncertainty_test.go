@@ -2,9 +2,8 @@ package carbon_test
 
 import (
 	"math"
-	"testing"
-
 	"squall/target/ecotrack/carbon"
+	"testing"
 )
 
 // expected and second are the first two moments of a lognormal variable of median 1.
@@ -149,8 +148,14 @@ func TestFactorGSD2(t *testing.T) {
 		category string
 		want     float64
 	}{
-		{"stationary_combustion", 1.05}, {"electricity_location", 1.10}, {"travel_rail", 1.2}, {"freight_road", 1.65},
-		{"spend_eeio", 1.5}, {"hotel", 1.5}, {"bioenergy", 1.5}, {"something new", 1.5},
+		{"stationary_combustion", 1.05},
+		{"electricity_location", 1.10},
+		{"travel_rail", 1.2},
+		{"freight_road", 1.65},
+		{"spend_eeio", 1.5},
+		{"hotel", 1.5},
+		{"bioenergy", 1.5},
+		{"something new", 1.5},
 	} {
 		if got := carbon.FactorGSD2(test.category); got != test.want {
 			t.Errorf("FactorGSD2(%s) = %v, want %v", test.category, got, test.want)

@@ -2,9 +2,8 @@ package carbon_test
 
 import (
 	"errors"
-	"testing"
-
 	"squall/target/ecotrack/carbon"
+	"testing"
 )
 
 func unitNames() []string {
@@ -61,9 +60,18 @@ func TestConvert(t *testing.T) {
 
 func TestConvertRefusesAnotherDimensionOrBasis(t *testing.T) {
 	for _, test := range []struct{ from, to string }{
-		{"kWh_gross", "kWh_net"}, {"kWh", "kWh_gross"}, {"mmBtu", "GJ_net"}, {"kg", "litre"}, {"km", "passenger_km"},
-		{"km", "vehicle_km"}, {"vehicle_mile", "passenger_mile"}, {"tonne", "tonne_km"}, {"scf", "m3"}, {"m3", "kWh"},
-		{"USD_2022", "kg"}, {"room_night", "fte_hour"},
+		{"kWh_gross", "kWh_net"},
+		{"kWh", "kWh_gross"},
+		{"mmBtu", "GJ_net"},
+		{"kg", "litre"},
+		{"km", "passenger_km"},
+		{"km", "vehicle_km"},
+		{"vehicle_mile", "passenger_mile"},
+		{"tonne", "tonne_km"},
+		{"scf", "m3"},
+		{"m3", "kWh"},
+		{"USD_2022", "kg"},
+		{"room_night", "fte_hour"},
 	} {
 		got, err := carbon.Convert(carbon.Whole(1), test.from, test.to)
 		mismatch, ok := errors.AsType[*carbon.DimensionError](err)
@@ -76,8 +84,13 @@ func TestConvertRefusesAnotherDimensionOrBasis(t *testing.T) {
 
 func TestConvertRefusesUnknownUnits(t *testing.T) {
 	for _, test := range []struct{ from, to, unknown string }{
-		{"kwh", "kWh", "kwh"}, {"kWh", "kwh", "kwh"}, {"", "", ""}, {"EUR_2022", "USD_2022", "EUR_2022"},
-		{"_gross", "kWh", "_gross"}, {"kg_gross", "kg", "kg_gross"}, {"furlong", "furlong", "furlong"},
+		{"kwh", "kWh", "kwh"},
+		{"kWh", "kwh", "kwh"},
+		{"", "", ""},
+		{"EUR_2022", "USD_2022", "EUR_2022"},
+		{"_gross", "kWh", "_gross"},
+		{"kg_gross", "kg", "kg_gross"},
+		{"furlong", "furlong", "furlong"},
 	} {
 		_, err := carbon.Convert(carbon.Whole(1), test.from, test.to)
 		unknown, ok := errors.AsType[*carbon.UnitError](err)

@@ -10,11 +10,10 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strconv"
-
 	"squall/target/ecotrack/carbon"
 	"squall/target/ecotrack/factors"
 	"squall/target/ecotrack/ledger"
+	"strconv"
 )
 
 const (
@@ -237,8 +236,10 @@ type factorJSON struct {
 
 func (e *Engine) searchFactors(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	query := factors.Query{Text: q.Get("q"), Category: q.Get("category"), Region: q.Get("region"),
-		Cursor: q.Get("cursor")}
+	query := factors.Query{
+		Text: q.Get("q"), Category: q.Get("category"), Region: q.Get("region"),
+		Cursor: q.Get("cursor"),
+	}
 	if text := q.Get("limit"); text != "" {
 		limit, err := strconv.Atoi(text)
 		if err != nil || limit < 1 || limit > factors.MaxLimit {
@@ -256,8 +257,10 @@ func (e *Engine) searchFactors(w http.ResponseWriter, r *http.Request) error {
 		Next    string       `json:"next,omitempty"`
 	}{make([]factorJSON, len(page)), next}
 	for i, f := range page {
-		answer.Factors[i] = factorJSON{f.ID, f.Version, f.Category, f.Scope, f.Activity, f.Unit,
-			f.CO2, f.CH4, f.N2O, f.CO2e, f.GWPSet, f.Region, f.Year, f.Source}
+		answer.Factors[i] = factorJSON{
+			f.ID, f.Version, f.Category, f.Scope, f.Activity, f.Unit,
+			f.CO2, f.CH4, f.N2O, f.CO2e, f.GWPSet, f.Region, f.Year, f.Source,
+		}
 	}
 	WriteJSON(w, http.StatusOK, answer)
 	return nil
@@ -321,8 +324,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 
 // malformed turns an error of reading the body into a problem, unless it already is a known one.
 func malformed(err error) error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return err
 	}
 	return NewProblem(http.StatusBadRequest, CodeMalformed, "%v", err)

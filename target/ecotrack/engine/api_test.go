@@ -7,12 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"squall/target/ecotrack/factors"
+	"squall/target/ecotrack/ledger"
 	"strings"
 	"sync"
 	"testing"
-
-	"squall/target/ecotrack/factors"
-	"squall/target/ecotrack/ledger"
 )
 
 const anthracite = "epa24.stat.anthracite.mmbtu"
@@ -271,8 +270,11 @@ func TestProblems(t *testing.T) {
 		{"store read-only", call{"POST", calc, keyA, good}, ledger.ErrReadOnly, nil, 503, CodeStoreReadOnly},
 		{"outcome unknown", call{"POST", calc, keyA, good}, ledger.ErrOutcomeUnknown, nil, 503, CodeOutcomeUnknown},
 		{"mistake of ours", call{"POST", calc, keyA, good}, errors.New("secret"), nil, 500, CodeInternal},
-		{"batch, outcome unknown", call{"POST", calc + "/batch", "", `{"items":[{"key":"k",` + good[1:] + `]}`},
-			ledger.ErrOutcomeUnknown, nil, 503, CodeOutcomeUnknown},
+		{
+			"batch, outcome unknown",
+			call{"POST", calc + "/batch", "", `{"items":[{"key":"k",` + good[1:] + `]}`},
+			ledger.ErrOutcomeUnknown, nil, 503, CodeOutcomeUnknown,
+		},
 		{"empty batch", call{"POST", calc + "/batch", "", `{"items":[]}`}, nil, nil, 422, CodeBatchSize},
 		{"long batch", call{"POST", calc + "/batch", "", batch}, nil, nil, 422, CodeBatchSize},
 		{"no such calculation", call{"GET", calc + "/none", "", ""}, nil, nil, 404, CodeNotFound},

@@ -9,11 +9,10 @@ import (
 	"math"
 	"net/http"
 	"regexp"
-	"strconv"
-
 	"squall/target/ecotrack/carbon"
 	"squall/target/ecotrack/factors"
 	"squall/target/ecotrack/ledger"
+	"strconv"
 )
 
 // DefaultDraws is how often an interval is simulated when the request does not say (rule R26).
@@ -188,8 +187,10 @@ func (c *Calculator) calculate(r Request) (Calculation, detail, error) {
 		hash := r.Hash()
 		seed := binary.BigEndian.Uint64(hash[:8])
 		i := carbon.Simulate(result, factor.Category, *r.Draws, seed)
-		calc.Interval = &Interval{kg(i.Low), kg(i.High), kg(i.Median), i.Draws,
-			strconv.FormatUint(seed, 10)}
+		calc.Interval = &Interval{
+			kg(i.Low), kg(i.High), kg(i.Median), i.Draws,
+			strconv.FormatUint(seed, 10),
+		}
 	}
 	return calc, detail{factor, result.MarketHeld}, nil
 }
@@ -244,8 +245,10 @@ func (c *Calculator) electricity(a Activity, year int, quantity carbon.Decimal, 
 		if err != nil {
 			return carbon.Result{}, grid, fmt.Errorf("activity.instruments[%d].kg_co2e_per_kwh: %w", i, err)
 		}
-		instruments[i] = carbon.Instrument{Kind: in.Kind, Quantity: amount, Unit: in.Unit,
-			KgCO2ePerKWh: rate, Technology: in.Technology}
+		instruments[i] = carbon.Instrument{
+			Kind: in.Kind, Quantity: amount, Unit: in.Unit,
+			KgCO2ePerKWh: rate, Technology: in.Technology,
+		}
 	}
 	result, err := carbon.Electricity(grid, nil, quantity, a.Unit, instruments, set)
 	return result, grid, err

@@ -7,8 +7,10 @@ import (
 )
 
 func request(quantity string) Request {
-	return Request{Activity: Activity{Kind: KindFactor, Factor: anthracite, Quantity: quantity,
-		Unit: "mmBtu", Period: "2026-Q1"}}
+	return Request{Activity: Activity{
+		Kind: KindFactor, Factor: anthracite, Quantity: quantity,
+		Unit: "mmBtu", Period: "2026-Q1",
+	}}
 }
 
 func TestRequestHashFillsInDefaults(t *testing.T) {
@@ -45,8 +47,13 @@ func TestKg(t *testing.T) {
 		v    float64
 		want string
 	}{
-		{1305.71857215, "1305.71857215"}, {0.1 + 0.2, "0.3"}, {1e-9, "0.000000001"},
-		{123456789012345678, "123456789012345680"}, {0, "0"}, {math.NaN(), "0"}, {-2.5, "-2.5"},
+		{1305.71857215, "1305.71857215"},
+		{0.1 + 0.2, "0.3"},
+		{1e-9, "0.000000001"},
+		{123456789012345678, "123456789012345680"},
+		{0, "0"},
+		{math.NaN(), "0"},
+		{-2.5, "-2.5"},
 	}
 	for _, tt := range tests {
 		if got := kg(tt.v); got != tt.want {

@@ -34,8 +34,10 @@ func openQueue(t *testing.T) *Queue {
 
 func TestContainerQueue(t *testing.T) {
 	q := openQueue(t)
-	job := ImportJob{Job: JobID("t", "k"), Tenant: "t", Key: "k", RequestHash: "h",
-		Lines: []ImportLine{{"f", "1", "kg"}}}
+	job := ImportJob{
+		Job: JobID("t", "k"), Tenant: "t", Key: "k", RequestHash: "h",
+		Lines: []ImportLine{{"f", "1", "kg"}},
+	}
 	if _, ok, err := q.Waiting(t.Context(), job.Job); ok || err != nil {
 		t.Errorf("Waiting before Publish = %v, %v, want nothing", ok, err)
 	}

@@ -12,9 +12,8 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
-
 	"squall/target/ecotrack/ledger"
+	"strconv"
 )
 
 // maxLines is how many lines an import may have, without its header.
@@ -78,7 +77,8 @@ func (e *Engine) importCSV(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Location", "/v1/jobs/"+job.Job)
 	WriteJSON(w, http.StatusAccepted, map[string]any{
-		"job": job.Job, "state": ledger.JobQueued, "lines": len(lines)})
+		"job": job.Job, "state": ledger.JobQueued, "lines": len(lines),
+	})
 	return nil
 }
 
@@ -137,8 +137,7 @@ func readLines(body io.Reader) ([]ImportLine, error) {
 
 // badImport turns an error of reading the file into a problem, unless it is a known one.
 func badImport(err error) error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return err
 	}
 	return unprocessable(CodeImport, "%v", err)

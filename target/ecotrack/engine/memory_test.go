@@ -2,11 +2,10 @@ package engine
 
 import (
 	"context"
+	"squall/target/ecotrack/ledger"
 	"sync"
 	"testing"
 	"time"
-
-	"squall/target/ecotrack/ledger"
 )
 
 // memory is a Store and Jobs in memory. fail, if set, is returned by every call instead.
@@ -23,8 +22,10 @@ type memory struct {
 }
 
 func newMemory() *memory {
-	return &memory{rows: map[[2]string]ledger.Row{}, jobs: map[string]ledger.Job{},
-		wait: map[string]ImportJob{}}
+	return &memory{
+		rows: map[[2]string]ledger.Row{}, jobs: map[string]ledger.Job{},
+		wait: map[string]ImportJob{},
+	}
 }
 
 // Append keeps e.
@@ -49,8 +50,10 @@ func (m *memory) keep(e ledger.Entry) (ledger.Row, error) {
 	at := [2]string{e.Tenant, e.Key}
 	row, replayed := m.rows[at]
 	if !replayed {
-		row = ledger.Row{Key: e.Key, ID: ledger.ID(e.Tenant, e.Key), RequestHash: e.RequestHash,
-			Hash: ledger.RowHash(e), CO2e: e.CO2e, Node: "memory", CreatedAt: time.Now(), Body: e.Body}
+		row = ledger.Row{
+			Key: e.Key, ID: ledger.ID(e.Tenant, e.Key), RequestHash: e.RequestHash,
+			Hash: ledger.RowHash(e), CO2e: e.CO2e, Node: "memory", CreatedAt: time.Now(), Body: e.Body,
+		}
 		m.rows[at] = row
 	}
 	if row.RequestHash != e.RequestHash {
@@ -142,6 +145,8 @@ func (m *memory) finish(t *testing.T, job string) {
 		t.Fatalf("job %s does not wait", job)
 	}
 	delete(m.wait, job)
-	m.jobs[job] = ledger.Job{Job: job, Tenant: j.Tenant, RequestHash: j.RequestHash,
-		State: ledger.JobDone, Lines: len(j.Lines), Done: len(j.Lines)}
+	m.jobs[job] = ledger.Job{
+		Job: job, Tenant: j.Tenant, RequestHash: j.RequestHash,
+		State: ledger.JobDone, Lines: len(j.Lines), Done: len(j.Lines),
+	}
 }

@@ -46,14 +46,22 @@ func RegisterPool(reg *prometheus.Registry, stat func() *pgxpool.Stat) {
 		name, help string
 		value      func(*pgxpool.Stat) float64
 	}{
-		{"max", "Connections the pool may have.",
-			func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) }},
-		{"acquired", "Connections in use.",
-			func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) }},
-		{"idle", "Connections waiting for work.",
-			func(s *pgxpool.Stat) float64 { return float64(s.IdleConns()) }},
-		{"constructing", "Connections being made.",
-			func(s *pgxpool.Stat) float64 { return float64(s.ConstructingConns()) }},
+		{
+			"max", "Connections the pool may have.",
+			func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) },
+		},
+		{
+			"acquired", "Connections in use.",
+			func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) },
+		},
+		{
+			"idle", "Connections waiting for work.",
+			func(s *pgxpool.Stat) float64 { return float64(s.IdleConns()) },
+		},
+		{
+			"constructing", "Connections being made.",
+			func(s *pgxpool.Stat) float64 { return float64(s.ConstructingConns()) },
+		},
 	} {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ecotrack_store_connections_" + g.name, Help: g.help,

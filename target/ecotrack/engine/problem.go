@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-
 	"squall/target/ecotrack/ledger"
 )
 

@@ -91,8 +91,10 @@ func OpenQueue(urls string, o QueueOptions) (*Queue, error) {
 		nc.Close()
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	return &Queue{nc: nc, js: js, replicas: max(1, o.Replicas),
-		name: o.Prefix + StreamName, subject: o.Prefix + importSubject}, nil
+	return &Queue{
+		nc: nc, js: js, replicas: max(1, o.Replicas),
+		name: o.Prefix + StreamName, subject: o.Prefix + importSubject,
+	}, nil
 }
 
 // Close closes the connection.

@@ -7,13 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"squall/target/ecotrack/ledger"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"squall/target/ecotrack/ledger"
 )
 
 func TestAdmissionIsBounded(t *testing.T) {
@@ -24,7 +23,7 @@ func TestAdmissionIsBounded(t *testing.T) {
 	done := make(chan int, 2)
 	for _, key := range []string{"a", "b"} {
 		go func() {
-			req, err := http.NewRequest("POST", server.URL+"/v1/calculations", strings.NewReader(good))
+			req, err := http.NewRequest(http.MethodPost, server.URL+"/v1/calculations", strings.NewReader(good))
 			if err != nil {
 				done <- 0
 				return
@@ -171,7 +170,7 @@ func TestServeDrains(t *testing.T) {
 	base := "http://" + ln.Addr().String()
 	status := make(chan int, 1)
 	go func() {
-		req, err := http.NewRequest("POST", base+"/v1/calculations", strings.NewReader(good))
+		req, err := http.NewRequest(http.MethodPost, base+"/v1/calculations", strings.NewReader(good))
 		if err != nil {
 			status <- 0
 			return
@@ -194,7 +193,7 @@ func TestServeDrains(t *testing.T) {
 				return false
 			}
 			_ = resp.Body.Close()
-			return resp.StatusCode == 503
+			return resp.StatusCode == http.StatusServiceUnavailable
 		})
 	}
 	close(m.block)

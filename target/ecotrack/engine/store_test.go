@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"squall/target/ecotrack/ledger"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,8 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
-
-	"squall/target/ecotrack/ledger"
 )
 
 // testStore is what every Store must keep to.
@@ -21,8 +20,10 @@ func testStore(t *testing.T, s Store) {
 	t.Helper()
 	calculator := NewCalculator(catalogue(t))
 	entry := func(key, quantity string) ledger.Entry {
-		e, _, err := calculator.Entry("t", key, Request{Activity: Activity{Kind: KindFactor,
-			Factor: anthracite, Quantity: quantity, Unit: "mmBtu", Period: "2026-Q1"}})
+		e, _, err := calculator.Entry("t", key, Request{Activity: Activity{
+			Kind:   KindFactor,
+			Factor: anthracite, Quantity: quantity, Unit: "mmBtu", Period: "2026-Q1",
+		}})
 		if err != nil {
 			t.Fatalf("Entry: %v", err)
 		}

@@ -11,10 +11,9 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"slices"
+	"squall/target/ecotrack/carbon"
 	"strconv"
 	"strings"
-
-	"squall/target/ecotrack/carbon"
 )
 
 //go:embed factors.csv

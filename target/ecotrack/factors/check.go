@@ -1,10 +1,9 @@
 package factors
 
 import (
-	"fmt"
-	"strings"
-
 	"squall/target/ecotrack/carbon"
+	"strconv"
+	"strings"
 )
 
 // checkSet looks for what no single row shows: doubled rows, splits that do not add up,
@@ -41,7 +40,7 @@ func checkSet(rows []row, gwp map[string]GWPRow) (problems []error) {
 // naturalKey says what a factor is for, within its set: the part of the id before the first point.
 func naturalKey(f carbon.Factor) string {
 	return strings.Join([]string{
-		setOf(f), f.Category, f.Scope, f.Activity, f.Unit, f.Region, fmt.Sprint(f.Year),
+		setOf(f), f.Category, f.Scope, f.Activity, f.Unit, f.Region, strconv.Itoa(f.Year),
 	}, "|")
 }
 
@@ -193,7 +192,7 @@ func checkBlend(r row, gwp map[string]GWPRow) error {
 // blendOf returns the gasKey of a refrigerant row: "r410a" for epa24.gwp.r_410a and
 // desnz25.refrigerant.r410a.kg.
 func blendOf(f carbon.Factor) string {
-	for _, part := range strings.Split(f.ID, ".") {
+	for part := range strings.SplitSeq(f.ID, ".") {
 		name := strings.ReplaceAll(part, "_", "")
 		if len(name) >= 4 && name[0] == 'r' && name[1] >= '0' && name[1] <= '9' {
 			return name

@@ -2,9 +2,8 @@ package factors
 
 import (
 	"fmt"
-	"strings"
-
 	"squall/target/ecotrack/carbon"
+	"strings"
 )
 
 // NotFoundError says that the catalogue has no factor for a question.

@@ -6,11 +6,10 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"squall/target/ecotrack/carbon"
 	"strings"
 	"sync"
 	"testing"
-
-	"squall/target/ecotrack/carbon"
 )
 
 // loadOnce shares one catalogue between the tests: it never changes, and loading it under the race
@@ -173,13 +172,19 @@ func TestParseCatchesTraps(t *testing.T) {
 		{"life cycle as scope 2", "ember.fr.2024.kwh", "scope", "2", "scope", "life-cycle"},
 		{"scope 2 as life cycle", "desnz25.electricity.generated.kwh", "scope", "2+3.3", "scope", "life-cycle"},
 		{"biogenic CO2 in scope 1", "epa24.stat.peat.mmbtu.biogenic", "scope", "1", "scope", "biogenic"},
-		{"km and mile mixed up", "desnz25.passenger_vehicle.average_car.plug_in_hybrid_electric_vehicle.km", "co2e_kg",
-			"0.2", "co2e_kg", "per mile"},
+		{
+			"km and mile mixed up", "desnz25.passenger_vehicle.average_car.plug_in_hybrid_electric_vehicle.km", "co2e_kg",
+			"0.2", "co2e_kg", "per mile",
+		},
 		{"gross and net swapped", grossID, "co2e_kg", "0.2028", "co2e_kg", "gross and net are swapped"},
-		{"forcing below none", "desnz24.flight.long_haul_uk.first_class.rf.passenger_km", "co2e_kg", "0.1", "co2e_kg",
-			"with radiative forcing"},
-		{"altered DEFRA petrol", "desnz24.fuel.petrol_average_biofuel_blend.litre", "co2e_kg", "2.1527", "co2e_kg",
-			"the publication says 2.0844"},
+		{
+			"forcing below none", "desnz24.flight.long_haul_uk.first_class.rf.passenger_km", "co2e_kg", "0.1", "co2e_kg",
+			"with radiative forcing",
+		},
+		{
+			"altered DEFRA petrol", "desnz24.fuel.petrol_average_biofuel_blend.litre", "co2e_kg", "2.1527", "co2e_kg",
+			"the publication says 2.0844",
+		},
 		{"blend that is not its composition", "epa24.gwp.r_404a", "co2e_kg", "3922", "co2e_kg", "composition of R-404A"},
 		{"no source", gas, "source", "", "source", "must name a source"},
 		{"proprietary source", gas, "source", "IEA Emissions Factors 2024", "source", "may be passed on"},

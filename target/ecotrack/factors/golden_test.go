@@ -3,9 +3,8 @@ package factors
 import (
 	"encoding/csv"
 	"os"
-	"testing"
-
 	"squall/target/ecotrack/carbon"
+	"testing"
 )
 
 // goldenRow is what golden.csv of package carbon expects of one worked example.

@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"encoding/csv"
 	"slices"
-	"strings"
-
 	"squall/target/ecotrack/carbon"
+	"strings"
 )
 
 const gwpFileName = "gwp.csv"

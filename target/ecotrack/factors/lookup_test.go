@@ -4,12 +4,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"slices"
+	"squall/target/ecotrack/carbon"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/target/ecotrack/carbon"
 )
 
 func ids(factors []carbon.Factor) []string {
@@ -28,8 +27,12 @@ func TestSearch(t *testing.T) {
 		want  []string
 		more  bool
 	}{
-		{"words in any case and order", Query{Text: "GASOLINE mobile motor gallon_us"},
-			[]string{"epa24.mobile.motor_gasoline.gallon_us"}, false},
+		{
+			"words in any case and order",
+			Query{Text: "GASOLINE mobile motor gallon_us"},
+			[]string{"epa24.mobile.motor_gasoline.gallon_us"},
+			false,
+		},
 		{"category and region", Query{Category: "hotel", Region: "JP"}, []string{"desnz25.hotel.jp.room_night"}, false},
 		{"Namibia is a region", Query{Region: "NA"}, []string{"ember.na.2023.kwh"}, false},
 		{"first of many", Query{Category: "hotel", Limit: 1}, []string{"desnz25.hotel.ae.room_night"}, true},
@@ -172,8 +175,11 @@ func TestGWP(t *testing.T) {
 		set  carbon.GWPSet
 		want string
 	}{
-		{"HFC134a", carbon.AR5, "1300"}, {"hfc-134a", carbon.AR6, "1530"}, {"R410A", carbon.AR5, "1923.5"},
-		{"R-410A", carbon.AR4, "2087.5"}, {"SF6", carbon.AR4, "22800"},
+		{"HFC134a", carbon.AR5, "1300"},
+		{"hfc-134a", carbon.AR6, "1530"},
+		{"R410A", carbon.AR5, "1923.5"},
+		{"R-410A", carbon.AR4, "2087.5"},
+		{"SF6", carbon.AR4, "22800"},
 	} {
 		got, ok := catalogue.GWP(test.name)
 		if !ok || got.Values[test.set].String() != test.want {

@@ -9,10 +9,9 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"squall/target/ecotrack/carbon"
 	"strconv"
 	"strings"
-
-	"squall/target/ecotrack/carbon"
 )
 
 // RowError is one mistake in a file of the set.

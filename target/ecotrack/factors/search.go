@@ -4,9 +4,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
-	"strings"
-
 	"squall/target/ecotrack/carbon"
+	"strings"
 )
 
 // MaxLimit is the largest page that Search returns; DefaultLimit is used when a query names none.

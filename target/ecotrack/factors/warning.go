@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-
 	"squall/target/ecotrack/carbon"
+	"strings"
 )
 
 // Kinds of warnings: what a reader of results should know about the set, though no row is wrong.

@@ -96,9 +96,11 @@ func (l *Ledger) appendArgs(e Entry) []any {
 	if e.Market != "" {
 		market = e.Market
 	}
-	return []any{e.Tenant, e.Key, ID(e.Tenant, e.Key), e.RequestHash, RowHash(e), e.CO2e,
+	return []any{
+		e.Tenant, e.Key, ID(e.Tenant, e.Key), e.RequestHash, RowHash(e), e.CO2e,
 		market, e.MarketHeld, e.Outside, e.Status, e.GWPSet, e.Period, e.Scope, e.Category,
-		string(e.Body), l.opts.Node}
+		string(e.Body), l.opts.Node,
+	}
 }
 
 func scanRow(row pgx.Row, r *Row) error {

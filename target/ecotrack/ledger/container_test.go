@@ -113,8 +113,10 @@ func TestContainerLedgerAppend(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Append: %v", err)
 	}
-	want := Row{Key: "a", ID: ID("t", "a"), RequestHash: "h-a", Hash: RowHash(entry("a")),
-		CO2e: "1305.275", Node: "engine-1", Body: json.RawMessage(`{"co2e_kg": "1305.275"}`)}
+	want := Row{
+		Key: "a", ID: ID("t", "a"), RequestHash: "h-a", Hash: RowHash(entry("a")),
+		CO2e: "1305.275", Node: "engine-1", Body: json.RawMessage(`{"co2e_kg": "1305.275"}`),
+	}
 	if diff := cmp.Diff(want, first, cmpopts.IgnoreFields(Row{}, "CreatedAt")); diff != "" {
 		t.Errorf("Append (-want +got):\n%s", diff)
 	}
@@ -242,8 +244,10 @@ func TestContainerLedgerInventory(t *testing.T) {
 	want := Inventory{
 		All: Total{Count: 3, Complete: 2, CO2e: "10.3", Market: market("4.3"), Outside: "0"},
 		Lines: []Total{
-			{Scope: "1", Category: "stationary_combustion", Count: 2, Complete: 1, CO2e: "0.3",
-				Market: market("0.3"), Outside: "0"},
+			{
+				Scope: "1", Category: "stationary_combustion", Count: 2, Complete: 1, CO2e: "0.3",
+				Market: market("0.3"), Outside: "0",
+			},
 			{Scope: "2", Category: "grid", Count: 1, Complete: 1, CO2e: "10", Market: market("4"), Outside: "0"},
 		},
 		Other: 1,

@@ -38,7 +38,7 @@ func TestWriteErrorSaysWhatIsKnown(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := writeError(tt.err)
 			for _, class := range []error{ErrUnavailable, ErrReadOnly, ErrOutcomeUnknown, errStatement} {
-				if errors.Is(got, class) != (class == tt.want) {
+				if errors.Is(got, class) != errors.Is(class, tt.want) {
 					t.Errorf("writeError(%v) = %v, want %v only", tt.err, got, tt.want)
 				}
 			}

@@ -51,8 +51,10 @@ ORDER BY 2, 3`
 		}
 		var t Total
 		var all bool
-		_, err = pgx.ForEachRow(rows, []any{&all, &t.Scope, &t.Category, &t.Count, &t.Complete,
-			&t.CO2e, &t.Market, &t.Outside}, func() error {
+		_, err = pgx.ForEachRow(rows, []any{
+			&all, &t.Scope, &t.Category, &t.Count, &t.Complete,
+			&t.CO2e, &t.Market, &t.Outside,
+		}, func() error {
 			if all {
 				inv.All = t
 				return nil

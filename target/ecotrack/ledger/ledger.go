@@ -175,7 +175,7 @@ func (l *Ledger) write(ctx context.Context, op func(context.Context, *pgx.Conn) 
 	again := l.writeOnce(ctx, op)
 	if again != nil && errors.Is(err, ErrOutcomeUnknown) {
 		// Subtle: that the second attempt was refused says nothing about the first.
-		return fmt.Errorf("%w, then: %v", err, again)
+		return fmt.Errorf("%w, then: %w", err, again)
 	}
 	return again
 }

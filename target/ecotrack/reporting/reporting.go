@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-
 	"squall/target/ecotrack/carbon"
 	"squall/target/ecotrack/engine"
 	"squall/target/ecotrack/ledger"
@@ -63,9 +62,11 @@ func (r *Reporting) inventory(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("inventory: %w", err)
 	}
-	answer := inventoryJSON{Period: period, Tenant: tenant, GWPSet: string(set), Total: inv.All,
+	answer := inventoryJSON{
+		Period: period, Tenant: tenant, GWPSet: string(set), Total: inv.All,
 		Lines: append([]ledger.Total{}, inv.Lines...), Count: inv.All.Count, Other: inv.Other,
-		Covered: coverage(inv.All.Complete, inv.All.Count)}
+		Covered: coverage(inv.All.Complete, inv.All.Count),
+	}
 	engine.WriteJSON(w, http.StatusOK, answer)
 	return nil
 }

@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"squall/target/ecotrack/engine"
+	"squall/target/ecotrack/ledger"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"squall/target/ecotrack/engine"
-	"squall/target/ecotrack/ledger"
 )
 
 // fixed is a Store that always gives the same answer and remembers the question.
@@ -52,10 +51,14 @@ func TestInventory(t *testing.T) {
 	want := map[string]any{
 		"period": "2026-Q1", "tenant": "acme", "gwp_set": "AR6", "count": 3.0, "count_other_gwp_sets": 1.0,
 		"coverage": "0.6666",
-		"total": map[string]any{"count": 3.0, "complete": 2.0, "co2e_kg": "10.3", "co2e_market_kg": "4.3",
-			"outside_kg": "0"},
-		"lines": []any{map[string]any{"scope": "1", "category": "c", "count": 3.0, "complete": 2.0,
-			"co2e_kg": "10.3", "co2e_market_kg": nil, "outside_kg": "0"}},
+		"total": map[string]any{
+			"count": 3.0, "complete": 2.0, "co2e_kg": "10.3", "co2e_market_kg": "4.3",
+			"outside_kg": "0",
+		},
+		"lines": []any{map[string]any{
+			"scope": "1", "category": "c", "count": 3.0, "complete": 2.0,
+			"co2e_kg": "10.3", "co2e_market_kg": nil, "outside_kg": "0",
+		}},
 	}
 	if diff := cmp.Diff(want, got); status != 200 || diff != "" {
 		t.Errorf("inventory = %d (-want +got):\n%s", status, diff)

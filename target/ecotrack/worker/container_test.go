@@ -8,6 +8,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"squall/target/ecotrack/engine"
+	"squall/target/ecotrack/factors"
+	"squall/target/ecotrack/ledger"
+	"squall/target/ecotrack/reporting"
+	"squall/target/ecotrack/worker"
 	"strings"
 	"sync"
 	"testing"
@@ -16,12 +21,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"squall/target/ecotrack/engine"
-	"squall/target/ecotrack/factors"
-	"squall/target/ecotrack/ledger"
-	"squall/target/ecotrack/reporting"
-	"squall/target/ecotrack/worker"
 )
 
 // The way of an import through all roles, over a real queue and a real database: accepted while

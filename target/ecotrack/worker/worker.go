@@ -12,14 +12,13 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"squall/target/ecotrack/engine"
+	"squall/target/ecotrack/ledger"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"squall/target/ecotrack/engine"
-	"squall/target/ecotrack/ledger"
 )
 
 const (
@@ -171,8 +170,10 @@ func (w *Worker) work(ctx context.Context, msg jetstream.Msg) (err error) {
 // Import keeps all lines of job and its final state, and returns once that is confirmed. It may be
 // repeated. An error means that the store could not be used for storePatience.
 func (w *Worker) Import(ctx context.Context, job engine.ImportJob) error {
-	state := ledger.Job{Job: job.Job, Tenant: job.Tenant, RequestHash: job.RequestHash,
-		State: ledger.JobRunning, Lines: len(job.Lines)}
+	state := ledger.Job{
+		Job: job.Job, Tenant: job.Tenant, RequestHash: job.RequestHash,
+		State: ledger.JobRunning, Lines: len(job.Lines),
+	}
 	kept, attempts, err := w.store.StartJob(ctx, state)
 	switch {
 	case errors.Is(err, ledger.ErrKeyReused):
@@ -218,8 +219,10 @@ func (w *Worker) keepLines(ctx context.Context, job engine.ImportJob, from, to i
 		entry, _, err := w.calculator.Entry(job.Tenant, engine.LineKey(job.Key, n), engine.Request{
 			// A file of a thousand lines is not simulated line by line.
 			Draws: &noDraws,
-			Activity: engine.Activity{Kind: engine.KindFactor, Factor: line.Factor,
-				Quantity: line.Quantity, Unit: line.Unit, Period: job.Period},
+			Activity: engine.Activity{
+				Kind: engine.KindFactor, Factor: line.Factor,
+				Quantity: line.Quantity, Unit: line.Unit, Period: job.Period,
+			},
 		})
 		if err != nil {
 			refuse(state, n, err)

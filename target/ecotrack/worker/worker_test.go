@@ -3,6 +3,9 @@ package worker
 import (
 	"context"
 	"errors"
+	"squall/target/ecotrack/engine"
+	"squall/target/ecotrack/factors"
+	"squall/target/ecotrack/ledger"
 	"strings"
 	"sync"
 	"testing"
@@ -12,10 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"squall/target/ecotrack/engine"
-	"squall/target/ecotrack/factors"
-	"squall/target/ecotrack/ledger"
 )
 
 const anthracite = "epa24.stat.anthracite.mmbtu"
