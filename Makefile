@@ -14,7 +14,7 @@ help: ## print this list
 
 $(BIN): $(SOURCES)
 	@mkdir -p bin
-	$(GO) build -trimpath -ldflags '-s -w' -o $@ .
+	$(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o $@ .
 
 .PHONY: build
 build: $(BIN) ## build bin/squall, one static binary
