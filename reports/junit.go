@@ -126,11 +126,7 @@ func healthCase(rec *Record) junitCase {
 	outcome, why := verdict.Met, ""
 	if rec.Outcome == verdict.Invalid || !rec.Health.Valid {
 		outcome = verdict.Invalid
-		var whySb128 strings.Builder
-		for _, reason := range rec.Health.Reasons {
-			whySb128.WriteString(reason + "\n")
-		}
-		why += whySb128.String()
+		why = strings.Join(rec.Health.Reasons, "\n")
 	}
 	return newCase(rec, "run", "generator and host trustworthy", outcome, "the figures do not count", why)
 }

@@ -99,14 +99,12 @@ func (p Plan) axis() string {
 	if p.Duration < 10*time.Second {
 		precision = time.Millisecond
 	}
-	line := ""
-	var lineSb103 strings.Builder
+	var line strings.Builder
 	for i := range parts {
 		at := time.Duration(float64(p.Duration) * float64(i) / parts).Round(precision)
-		lineSb103.WriteString(fmt.Sprintf("%-*s", chartWidth/parts, short(at)))
+		fmt.Fprintf(&line, "%-*s", chartWidth/parts, short(at))
 	}
-	line += lineSb103.String()
-	return line + short(p.Duration)
+	return line.String() + short(p.Duration)
 }
 
 // printTimeline lists every planned instant in order.

@@ -331,20 +331,17 @@ func FuzzLoad(f *testing.F) {
 
 // TestManyAliases reads files whose aliases multiply: they are refused or read, but in no time.
 func TestManyAliases(t *testing.T) {
-	laughs := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
-	merges := "m0: &m0 {seed: x}\n"
-	var laughsSb336 strings.Builder
-	var mergesSb336 strings.Builder
+	var laughs, merges strings.Builder
+	laughs.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
+	merges.WriteString("m0: &m0 {seed: x}\n")
 	for i := range 30 {
-		laughsSb336.WriteString(fmt.Sprintf("a%d: &a%d [*a%d, *a%d, *a%d, *a%d]\n", i+1, i+1, i, i, i, i))
-		mergesSb336.WriteString(fmt.Sprintf("m%d: &m%d {<<: [*m%d, *m%d]}\n", i+1, i+1, i, i))
+		fmt.Fprintf(&laughs, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d]\n", i+1, i+1, i, i, i, i)
+		fmt.Fprintf(&merges, "m%d: &m%d {<<: [*m%d, *m%d]}\n", i+1, i+1, i, i)
 	}
-	laughs += laughsSb336.String()
-	merges += mergesSb336.String()
 	for name, text := range map[string]string{
-		"lists":         laughs + "faults: *a30\n",
-		"merges":        merges + "<<: *m30\n",
-		"unused":        laughs + "name: x\n",
+		"lists":         laughs.String() + "faults: *a30\n",
+		"merges":        merges.String() + "<<: *m30\n",
+		"unused":        laughs.String() + "name: x\n",
 		"a merged list": "name: x\nfaults: &f [{<<: {name: a}}]\nload: {mix: [<<: *f]}\n",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -115,17 +115,16 @@ func TestSelect(t *testing.T) {
 func TestSelectIsRepeatable(t *testing.T) {
 	s := fakeSystem(t, nil)
 	draw := func(seed uint64) string {
-		rng, names := rand.New(rand.NewPCG(seed, 0)), ""
-		var namesSb119 strings.Builder
+		rng := rand.New(rand.NewPCG(seed, 0))
+		var names strings.Builder
 		for range 20 {
 			nodes, err := s.Select(t.Context(), Selector{Role: RoleEngine}, rng)
 			if err != nil {
 				t.Fatal(err)
 			}
-			namesSb119.WriteString(nodes[0].Zone)
+			names.WriteString(nodes[0].Zone)
 		}
-		names += namesSb119.String()
-		return names
+		return names.String()
 	}
 	if a, b := draw(1), draw(1); a != b {
 		t.Errorf("the same seed drew %s and %s, want the same", a, b)

@@ -174,8 +174,9 @@ func (l *Ledger) write(ctx context.Context, op func(context.Context, *pgx.Conn) 
 	}
 	again := l.writeOnce(ctx, op)
 	if again != nil && errors.Is(err, ErrOutcomeUnknown) {
-		// Subtle: that the second attempt was refused says nothing about the first.
-		return fmt.Errorf("%w, then: %w", err, again)
+		// Subtle: that the second attempt was refused says nothing about the first, so errors.Is must
+		// not find the second error.
+		return fmt.Errorf("%w, then: %v", err, again) //nolint:errorlint // the second is not to be found
 	}
 	return again
 }
