@@ -2,7 +2,9 @@ package target
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -46,5 +48,45 @@ func TestKilledRuns(t *testing.T) {
 	}
 	if err := alive.Release(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestALockThatIsReleasedIsNoKilledRun: somebody looks for killed runs all the time while others begin and end as they should.
+func TestALockThatIsReleasedIsNoKilledRun(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	var runs sync.WaitGroup
+	for i := range 4 {
+		runs.Go(func() {
+			for range 500 {
+				lock, err := LockRun(fmt.Sprintf("run-%d", i))
+				if err != nil {
+					t.Errorf("LockRun: %v", err)
+					return
+				}
+				if err := lock.Release(); err != nil {
+					t.Errorf("Release: %v", err)
+					return
+				}
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { runs.Wait(); close(ended) }()
+	for {
+		killed, err := KilledRuns()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(killed) != 0 {
+			t.Fatalf("KilledRuns() = %v, but every run ends as it should", killed)
+		}
+		select {
+		case <-ended:
+			if killed, err := KilledRuns(); err != nil || len(killed) != 0 {
+				t.Errorf("KilledRuns() at the end = %v, %v, want none", killed, err)
+			}
+			return
+		default:
+		}
 	}
 }
