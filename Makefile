@@ -33,19 +33,45 @@ setup: $(BIN) ## make every image that a run needs (cached after the first time)
 run: setup ## build what is missing and run a scenario: make run [SCENARIO=quarterly-peak] [SEED=1]
 	$(BIN) run $(SCENARIO) $(if $(SEED),--seed $(SEED))
 
+# Compiled first, two at a time; then one package after the other, so that nothing but the race detector slows a test down.
 .PHONY: unit
 unit: ## the tests that need no Docker, with the race detector
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -skip '^TestContainer' ./...
+	CGO_ENABLED=1 $(GO) build -race ./...
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -p 1 -timeout 10m -skip '^Test(Container|Deep|Prove)' ./...
 
-# One package after the other: two runs at once would fight over two cores.
-GO_CONTAINERS := $(GO) test -count=1 -p 1 -timeout 25m -run '^TestContainer'
+# Tests that start containers are named by their suite: TestContainer, TestDeep, TestProve. One package after the other:
+# two runs at once would fight over two cores. What lies in target/ecotrack needs a database and a queue beside it.
+IN_CONTAINERS := CGO_ENABLED=0 SQUALL_BINARY=$(CURDIR)/$(BIN) $(GO) test -count=1 -p 1
+WITH_SERVICES := CGO_ENABLED=0 SQUALL_BINARY=$(CURDIR)/$(BIN) target/ecotrack/with-services.sh $(GO) test -count=1 -p 1
+OUTSIDE_ECOTRACK = $$($(GO) list ./... | grep -v /target/ecotrack/)
+
 .PHONY: containers
-containers: setup ## the tests that start containers, and short end-to-end runs with their controls
-	SQUALL_BINARY=$(CURDIR)/$(BIN) target/ecotrack/with-services.sh $(GO_CONTAINERS) ./target/ecotrack/...
-	SQUALL_BINARY=$(CURDIR)/$(BIN) $(GO_CONTAINERS) $$($(GO) list ./... | grep -v /target/ecotrack/)
+containers: setup ## the tests of make test that start containers: short end-to-end runs, controls, ledger, queue, agent, reaper
+	$(WITH_SERVICES) -timeout 10m -run '^TestContainer' ./target/ecotrack/...
+	$(IN_CONTAINERS) -timeout 60m -run '^TestContainer' $(OUTSIDE_ECOTRACK)
 
 .PHONY: test
-test: unit containers ## everything that must hold: what CI runs
+test: unit containers ## what must hold on every commit, on any machine: what CI runs (10 minutes)
+
+.PHONY: test-deep
+test-deep: setup ## every other container test, shipped scenarios as they are, 20-fold repeats; by hand and nightly (40 minutes)
+	$(WITH_SERVICES) -timeout 60m -run '^TestContainer' -count=20 ./target/ecotrack/ledger ./target/ecotrack/engine
+	$(IN_CONTAINERS) -timeout 60m -run '^TestContainerAgent' -count=20 ./chaos/agent
+	$(IN_CONTAINERS) -timeout 90m -v -run '^TestDeep' $(OUTSIDE_ECOTRACK)
+
+.PHONY: prove
+prove: setup ## every figure that README states, beside its bound; by hand, on a quiet machine (20 minutes)
+	@$(IN_CONTAINERS) -timeout 60m -v -run '^TestProve' ./... >bin/prove.log 2>&1; code=$$?; \
+	  sed -n 's/.*FIGURE /  /p' bin/prove.log; grep -E '^ *--- FAIL' bin/prove.log; \
+	  [ $$code = 0 ] && echo "prove: every figure holds" || echo "prove: not every figure holds: bin/prove.log"; exit $$code
+
+# A system that a person keeps (squall up, squall run --keep) is left alone.
+.PHONY: sweep
+sweep: $(BIN) ## remove what killed runs and killed tests have left
+	$(BIN) recover
+	docker image prune -af --filter label=squall.test >/dev/null
+	@for n in $$(ip netns list 2>/dev/null | grep -o '^sq[cv][0-9]*'); do \
+	  [ -d /proc/$${n#sq?} ] || { echo "netns $$n: removed"; ip netns del $$n; }; done
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for 30 s
@@ -58,7 +84,7 @@ bench: ## benchmarks, ten times each, into bench.txt for benchstat
 
 .PHONY: golden
 golden: ## rewrite golden files, then show what changed
-	$(GO) test ./reports/... ./scenarios/... ./loadgen/... -skip '^TestContainer' -update; git diff --stat
+	$(GO) test ./reports/... ./scenarios/... ./loadgen/... -skip '^Test(Container|Deep|Prove)' -update; git diff --stat
 
 LINT := bin/golangci-lint-$(shell sed -n '1s/^\# //p' .golangci.yml)
 $(LINT):

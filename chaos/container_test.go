@@ -3,6 +3,7 @@ package chaos
 import (
 	"bytes"
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -68,7 +69,11 @@ func docker(ctx context.Context, args ...string) (string, error) {
 
 func newDockerSystem(t *testing.T) *dockerSystem {
 	t.Helper()
-	s := &dockerSystem{name: fmt.Sprintf("squall-chaos-test-%d", os.Getpid())}
+	s := &dockerSystem{name: "squall-chaos-test-" + strings.ToLower(crand.Text()[:8])}
+	lock, err := target.LockRun(s.name) // when this process is killed, `squall recover` finds what is left
+	if err != nil {
+		t.Fatal(err)
+	}
 	must := func(args ...string) string {
 		t.Helper()
 		out, err := docker(t.Context(), args...)
@@ -81,21 +86,11 @@ func newDockerSystem(t *testing.T) *dockerSystem {
 	t.Cleanup(func() { // t.Context is over by then
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		ids, err := docker(ctx, "ps", "-aq", "--filter", "label="+label)
-		if err != nil {
+		// Agents remove themselves, at any moment: RemoveRun asks until nothing is left.
+		_, removed := target.RemoveRun(ctx, s.name)
+		_, imageGone := docker(ctx, "image", "rm", "-f", s.name)
+		if err := errors.Join(removed, imageGone, lock.Release()); err != nil {
 			t.Error(err)
-		}
-		for _, args := range [][]string{
-			append([]string{"rm", "-f"}, strings.Fields(ids)...),
-			{"network", "rm", s.name},
-			{"image", "rm", "-f", s.name},
-		} {
-			if len(args) == 2 {
-				continue // no containers
-			}
-			if _, err := docker(ctx, args...); err != nil {
-				t.Error(err)
-			}
 		}
 	})
 	dir := t.TempDir()
@@ -109,12 +104,17 @@ func newDockerSystem(t *testing.T) *dockerSystem {
 			t.Fatal(err)
 		}
 	}
-	must("build", "-q", "--label", label, "-t", s.name, dir)
+	must("build", "-q", "--label", label, "--label", "squall.test=1", "-t", s.name, dir) // make sweep looks for squall.test
 	must("network", "create", "--label", label, s.name)
 	id := must("run", "-d", "--name", s.name+"-echo", "--label", label, "--network", s.name,
 		"-e", "SQUALL_TEST_ROLE=echo", "-p", "127.0.0.1:0:9000", s.name)
 	addr := must("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", id)
-	s.node = target.Node{Name: "echo-1", Role: target.RoleEngine, ContainerID: id, Addr: netip.MustParseAddr(addr)}
+	at, err := netip.ParseAddr(addr)
+	if err != nil {
+		said, _ := docker(t.Context(), "logs", id)
+		t.Fatalf("the echo server has ended; is the test binary static (CGO_ENABLED=0)? It said: %s", said)
+	}
+	s.node = target.Node{Name: "echo-1", Role: target.RoleEngine, ContainerID: id, Addr: at}
 	return s
 }
 
@@ -205,7 +205,7 @@ func (s *dockerSystem) Sidecar(ctx context.Context, n target.Node, name string, 
 func ping(c net.Conn) (time.Duration, error) {
 	began := time.Now()
 	b := make([]byte, 16)
-	if err := c.SetDeadline(began.Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(began.Add(time.Minute)); err != nil {
 		return 0, err
 	}
 	if _, err := c.Write(b); err != nil {
@@ -262,7 +262,7 @@ func (p *pinger) median(t *testing.T, from, to time.Duration) time.Duration {
 	return in[len(in)/2]
 }
 
-func TestContainerFaultsAreInjectedFeltAndGone(t *testing.T) {
+func TestDeepFaultsAreInjectedFeltAndGone(t *testing.T) {
 	const delay = 100 * time.Millisecond
 	s := newDockerSystem(t)
 	if err := s.WaitHealthy(t.Context(), s.node); err != nil {
@@ -291,7 +291,7 @@ func TestContainerFaultsAreInjectedFeltAndGone(t *testing.T) {
 	if got := pings.median(t, slow.Effective, slow.Ended); got < delay*8/10 {
 		t.Errorf("median ping %s while slow, want about %s", got, delay)
 	}
-	if got := pings.median(t, slow.Ended+slow.Resolution, specs[1].At); got > delay/2 {
+	if got := pings.median(t, slow.Ended+slow.Resolution, specs[1].At); got >= delay {
 		t.Errorf("median ping %s after slow, want it undelayed", got)
 	}
 	if got := played.injections[2].Effect.Measured["exit_code"]; got != 137 {
@@ -330,10 +330,10 @@ func TestContainerKilledHarnessLeavesNothingBehind(t *testing.T) {
 	}
 	for {
 		took, err := ping(c)
-		if err == nil && took < delay/2 {
+		if err == nil && took < delay {
 			break
 		}
-		if since := time.Since(killed); since > 10*time.Second {
+		if since := time.Since(killed); since > time.Minute {
 			t.Fatalf("%s after the harness was killed a ping takes %s, %v", since, took, err)
 		}
 	}

@@ -1,14 +1,15 @@
 package target
 
-// Tests named TestContainer... need Docker and fail without it. They take the program from
-// SQUALL_BINARY, or build it.
+// Tests named TestContainer... (make test) and TestDeep... (make test-deep) need Docker and fail without it. They take the
+// program from SQUALL_BINARY, or build it.
 
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/netip"
 	"os"
@@ -54,17 +55,35 @@ func testImages(t *testing.T) Images {
 	return images
 }
 
+// testRun names a run that nobody else has, now or before. Its lock lets `squall recover` find what is left of it when this
+// process is killed.
+func testRun(t *testing.T) string {
+	t.Helper()
+	name := strings.NewReplacer("TestContainer", "", "TestDeep", "", "/", "-").Replace(t.Name())
+	id := strings.ToLower(fmt.Sprintf("test-%s-%s", name, rand.Text()[:8]))
+	lock, err := LockRun(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := lock.Release(); err != nil {
+			t.Error(err)
+		}
+	})
+	return id
+}
+
 // testUp starts a system that is removed at the end of the test, which then finds nothing left.
 func testUp(t *testing.T, spec Spec) *System {
 	t.Helper()
-	id := strings.ToLower(fmt.Sprintf("test-%s-%d", t.Name()[len("TestContainer"):], os.Getpid()))
+	id := testRun(t)
 	began := time.Now()
 	system, err := Up(t.Context(), spec, Options{RunID: id, Images: testImages(t), Reap: true})
 	t.Cleanup(func() {
 		if system == nil {
 			return
 		}
-		if err := system.Down(t.Context()); err != nil {
+		if err := system.Down(context.Background()); err != nil { // the test's context is over
 			t.Errorf("Down() = %v, want nil", err)
 		}
 		if left := remainsOf(t, id); !left.empty() {
@@ -103,36 +122,47 @@ func within(t *testing.T, limit time.Duration) context.Context {
 const oneCalculation = `{"activity":{"kind":"factor","factor":"epa24.stat.anthracite.mmbtu",` +
 	`"quantity":"12.5","unit":"mmBtu","period":"2026-Q1"}}`
 
-// calculate posts one durable calculation and returns its receipt.
+// calculate posts one durable calculation and returns its receipt. Right after a kill an answer may be that nothing was
+// executed, or none: it asks again with the same key, for a minute at most.
 func calculate(t *testing.T, system *System, key string) LedgerRow {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+	for ctx := within(t, time.Minute); ; {
+		row, err := calculateOnce(ctx, system, key)
+		if err == nil {
+			return row
+		}
+		if pause(ctx, 100*time.Millisecond) != nil {
+			t.Fatalf("POST /v1/calculations, for a minute: %v", err)
+		}
+	}
+}
+
+func calculateOnce(ctx context.Context, system *System, key string) (LedgerRow, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
 		system.BaseURL()+"/v1/calculations", strings.NewReader(oneCalculation))
 	if err != nil {
-		t.Fatal(err)
+		return LedgerRow{}, err
 	}
 	request.Header.Set("Idempotency-Key", key)
 	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		t.Fatal(err)
+		return LedgerRow{}, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusCreated {
-		t.Fatalf("POST /v1/calculations = %d, want 201", response.StatusCode)
+	if response.StatusCode != http.StatusCreated && response.StatusCode != http.StatusOK { // 200: an earlier try had been kept
+		return LedgerRow{}, fmt.Errorf("status %d, want 201 or 200", response.StatusCode)
 	}
 	var said struct {
 		Value   string `json:"co2e_kg"`
 		Receipt struct{ ID, Key, Hash string }
 	}
-	if err := json.NewDecoder(response.Body).Decode(&said); err != nil {
-		t.Fatal(err)
-	}
-	return LedgerRow{Key: said.Receipt.Key, ID: said.Receipt.ID, Hash: said.Receipt.Hash, Value: said.Value}
+	err = json.NewDecoder(response.Body).Decode(&said)
+	return LedgerRow{Key: said.Receipt.Key, ID: said.Receipt.ID, Hash: said.Receipt.Hash, Value: said.Value}, err
 }
 
-// TestContainerMicroservices starts the full topology once and looks at everything a run does to it.
-func TestContainerMicroservices(t *testing.T) {
+// TestDeepMicroservices starts the full topology once and looks at everything a run does to it.
+func TestDeepMicroservices(t *testing.T) {
 	system := testUp(t, Spec{})
 	t.Run("nodes", func(t *testing.T) { checkNodes(t, system) })
 	t.Run("loopback only", func(t *testing.T) { checkLoopback(t, system) })
@@ -176,7 +206,7 @@ func checkNodes(t *testing.T, system *System) {
 	if len(zones) != 3 {
 		t.Errorf("engines are in zones %v, want a, b and c", zones)
 	}
-	rng := rand.New(rand.NewPCG(1, 1))
+	rng := mathrand.New(mathrand.NewPCG(1, 1))
 	primary, err := system.Select(t.Context(), Selector{Role: RolePrimary}, rng)
 	if err != nil || len(primary) != 1 {
 		t.Fatalf("Select(primary) = %v, %v, want one node", primary, err)
@@ -285,12 +315,12 @@ func checkFailover(t *testing.T, system *System) {
 	var after int
 	for ctx := within(t, time.Minute); ; {
 		now, after, err = system.Primary(ctx)
-		if err == nil && now.Name != old.Name && after == before+1 {
+		if err == nil && now.Name != old.Name && after > before {
 			break
 		}
 		if pause(ctx, 100*time.Millisecond) != nil {
-			t.Fatalf("a minute after the kill: Primary() = %s, %d, %v, want another than %s, on timeline %d",
-				now.Name, after, err, old.Name, before+1)
+			t.Fatalf("a minute after the kill: Primary() = %s, %d, %v, want another than %s, on a timeline after %d",
+				now.Name, after, err, old.Name, before)
 		}
 	}
 	if err := system.Start(t.Context(), old); err != nil {

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestContainerAsyncLosesAcknowledgedWrites shows that the control does what it is for: with
+// TestDeepAsyncLosesAcknowledgedWrites shows that the control does what it is for: with
 // `replication: async` a SIGKILL of the primary loses writes that were acknowledged, each time.
-func TestContainerAsyncLosesAcknowledgedWrites(t *testing.T) {
+func TestDeepAsyncLosesAcknowledgedWrites(t *testing.T) {
 	system := testUp(t, Spec{
 		Replication: "async",
 		Nodes:       map[Role]NodeSpec{RoleConsensus: {Count: 1}, RoleQueue: {Count: 1}, RoleEngine: {Count: 1}},
