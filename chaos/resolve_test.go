@@ -44,8 +44,8 @@ func TestPlayAsksAgainWhoIsMeant(t *testing.T) {
 	}{
 		{name: "at once", last: 20 * time.Second, asked: 1, injected: true},
 		{name: "three seconds later", after: 3 * time.Second, last: 20 * time.Second, asked: 11, injected: true},
-		{name: "never", after: time.Hour, last: 20 * time.Second, said: "select: no database node is primary (asked 34 times in 10s)"},
-		{name: "never beyond the fault's own window", after: 5 * time.Second, last: 3100 * time.Millisecond, said: "(asked 11 times in 3.1s)"},
+		{name: "never", after: time.Hour, last: 20 * time.Second, said: "select: no database node is primary (tried 34 times in 10s)"},
+		{name: "never beyond the fault's own window", after: 5 * time.Second, last: 3100 * time.Millisecond, said: "(tried 11 times in 3.1s)"},
 		{name: "a panic is no answer to wait for", after: time.Hour, last: 20 * time.Second, panics: true, asked: 1, said: "panic: the fake was told to"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

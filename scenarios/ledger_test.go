@@ -70,7 +70,7 @@ func TestReadLedgers(t *testing.T) {
 			name: "a node that never answers costs no other its ledger", db1: time.Hour,
 			want: with(0, verdict.NodeLedger{
 				Node: "db-1", Role: "standby",
-				Error: "ledger: the database system is starting up (asked 200 times in 1m0s)",
+				Error: "ledger: the database system is starting up (tried 200 times in 1m0s)",
 			}),
 		},
 		{
@@ -84,7 +84,7 @@ func TestReadLedgers(t *testing.T) {
 		{
 			name: "no primary at all", leader: time.Hour,
 			want: []verdict.NodeLedger{{
-				Node: "primary", Role: "primary", Error: "no database node is primary (asked 67 times in 20s)",
+				Node: "primary", Role: "primary", Error: "no database node is primary (tried 67 times in 20s)",
 			}},
 		},
 	} {

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// retryPause is the pause between two askings of Retry: short beside every limit that is in use, and
-// long enough that asking costs a broken system nothing.
+// retryPause is the pause between two tries of Retry: short beside every limit that is in use, and
+// long enough that trying costs a broken system nothing.
 const retryPause = 300 * time.Millisecond
 
-// Retry asks until the answer is no error, for at most limit; 0 leaves the end to ctx alone. What is
-// asked of a system in trouble is unanswered now and answered a moment later: one refusal says little.
-// The error is the last that said more than that the time is over, with how often it was asked.
-func Retry(ctx context.Context, limit time.Duration, ask func(context.Context) error) error {
+// Retry tries until there is no error, for at most limit; 0 leaves the end to ctx alone. What is asked
+// of a system in trouble is unanswered now and answered a moment later: one refusal says little. The
+// error is the last that said more than that the time is over, with how often it was tried.
+func Retry(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
 	within, cancel := ctx, context.CancelFunc(func() {})
 	if limit > 0 {
 		within, cancel = context.WithTimeout(ctx, limit)
@@ -21,8 +21,8 @@ func Retry(ctx context.Context, limit time.Duration, ask func(context.Context) e
 	defer cancel()
 	began := time.Now()
 	var last error
-	for asked := 1; ; asked++ {
-		err := ask(within)
+	for tries := 1; ; tries++ {
+		err := try(within)
 		if err == nil {
 			return nil
 		}
@@ -32,7 +32,7 @@ func Retry(ctx context.Context, limit time.Duration, ask func(context.Context) e
 		if pause(within, retryPause) == nil {
 			continue
 		}
-		last = fmt.Errorf("%w (asked %d times in %s)", last, asked, time.Since(began).Round(100*time.Millisecond))
+		last = fmt.Errorf("%w (tried %d times in %s)", last, tries, time.Since(began).Round(100*time.Millisecond))
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", last, context.Cause(ctx))
 		}

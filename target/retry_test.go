@@ -25,15 +25,15 @@ func TestRetry(t *testing.T) {
 		{name: "answered later", limit: 10 * time.Second, good: time.Second, took: 1200 * time.Millisecond},
 		{
 			name: "never answered", limit: 2 * time.Second, good: time.Hour, took: 2 * time.Second,
-			want: "nobody answers (asked 7 times in 2s)", is: errDown,
+			want: "nobody answers (tried 7 times in 2s)", is: errDown,
 		},
 		{
 			name: "the last word is not that the time is over", limit: 2 * time.Second, good: time.Hour, hangs: time.Second,
-			took: 2 * time.Second, want: "nobody answers (asked 5 times in 2s)", is: errDown,
+			took: 2 * time.Second, want: "nobody answers (tried 5 times in 2s)", is: errDown,
 		},
 		{
 			name: "cancelled", limit: time.Hour, cancel: time.Second, good: time.Hour, took: time.Second,
-			want: "nobody answers (asked 4 times in 1s): context canceled", is: context.Canceled,
+			want: "nobody answers (tried 4 times in 1s): context canceled", is: context.Canceled,
 		},
 		{
 			name: "no limit of its own", cancel: time.Minute, good: time.Hour, took: time.Minute,
