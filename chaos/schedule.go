@@ -49,8 +49,11 @@ type PlayOptions struct {
 const (
 	// injectWithin bounds an injection: starting sidecars on a busy machine takes seconds.
 	injectWithin = 60 * time.Second
-	// resolveWithin bounds the question which nodes a selector means.
-	resolveWithin = 15 * time.Second
+	// resolveWithin bounds the question which nodes a selector means, however often it is asked; a
+	// fault that is shorter has no longer than it would last.
+	resolveWithin = 10 * time.Second
+	// resolveOnceWithin bounds one asking of it: Docker on a busy machine takes seconds to answer.
+	resolveOnceWithin = 5 * time.Second
 	// measureWithin bounds the last look at an active fault.
 	measureWithin = 5 * time.Second
 	// retryUndoAfter is the pause between two attempts to undo a fault.
@@ -97,20 +100,8 @@ func (p *player) play(ctx context.Context, i int, spec Spec) Injection {
 	if !sleep(ctx, time.Until(p.Start.Add(spec.At))) {
 		return l.notInjected(context.Cause(ctx))
 	}
-	// PCG's second word makes a stream per fault: adding one does not shift the others' draws.
-	draw := rand.New(rand.NewPCG(p.Seed, uint64(i)))
-	f, err := New(spec, Deps{System: p.System, Draw: draw, Log: p.Log})
+	aim, err := l.resolve(ctx, uint64(i))
 	if err != nil {
-		return l.notInjected(err)
-	}
-	l.Fault = f
-	var aim Resolved
-	if err := guard(func() (err error) {
-		ctx, cancel := context.WithTimeout(ctx, resolveWithin)
-		defer cancel()
-		aim, err = f.Resolve(ctx)
-		return err
-	}); err != nil {
 		return l.notInjected(err)
 	}
 	l.in.Targets = names(aim.Targets)
@@ -124,6 +115,35 @@ func (p *player) play(ctx context.Context, i int, spec Spec) Injection {
 	l.breakThem(ctx)
 	l.mendThem(context.WithoutCancel(ctx), aim.Targets)
 	return l.in
+}
+
+// resolve makes the fault and lets it pick its targets, again and again while the system cannot say
+// which they are: in the moment of a failover nobody is primary. Each time the fault is made anew,
+// with the same draws, so that what is picked does not depend on how often it was asked.
+func (l *life) resolve(ctx context.Context, stream uint64) (aim Resolved, err error) {
+	var final error // asking again does not help
+	err = target.Retry(ctx, min(resolveWithin, l.spec.For), func(ctx context.Context) error {
+		// PCG's second word makes a stream per fault: adding one does not shift the others' draws.
+		draw := rand.New(rand.NewPCG(l.Seed, stream))
+		if l.Fault, final = New(l.spec, Deps{System: l.System, Draw: draw, Log: l.Log}); final != nil {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, resolveOnceWithin)
+		defer cancel()
+		err := guard(func() (err error) {
+			aim, err = l.Resolve(ctx)
+			return err
+		})
+		if _, panicked := errors.AsType[*PanicError](err); panicked {
+			final = err
+			return nil
+		}
+		return err
+	})
+	if final != nil {
+		err = final
+	}
+	return aim, err
 }
 
 // breakThem injects the fault, keeps it up and measures it.

@@ -162,7 +162,8 @@ func waitP99(before, after *runtimemetrics.Float64Histogram) time.Duration {
 func (l *load) health(length int) Health {
 	h := Health{
 		Cores: l.monitor.cores, CPUMax: l.monitor.cpuMax, SchedP99Max: l.monitor.schedMax,
-		ProbeGapMax: l.prober.gapMax, Warnings: slices.Clone(l.monitor.problems),
+		ProbeGapMax: l.prober.gapMax, ProbeGaps: l.prober.sortedGaps(),
+		Warnings: slices.Clone(l.monitor.problems),
 	}
 	if s := l.monitor.elapsed.Seconds(); s > 0 {
 		h.CPU = l.monitor.cpuTotal.Seconds() / s / l.monitor.cores

@@ -11,6 +11,10 @@ import (
 	"time"
 )
 
+// gapNoted is the shortest gap that is kept with its instant. Whoever judges by gaps draws the line at
+// a second; the host's ordinary noise stays below half of one.
+const gapNoted = 500 * time.Millisecond
+
 // The prober's series. Fresh opens a connection for each probe and so sees what a new client sees;
 // pooled keeps one and sees what a client with connections from before a fault sees.
 const (
@@ -40,6 +44,7 @@ type prober struct {
 	probes []Probe
 	row    string // id of a calculation that the prober wrote
 	gapMax time.Duration
+	gaps   []Gap // at most two a second for each series
 }
 
 func newProber(
@@ -97,7 +102,7 @@ func (p *prober) series(ctx context.Context, start time.Time, series string, pha
 			return
 		}
 		now := time.Since(start)
-		p.noteGap(now - last)
+		p.noteGap(Gap{At: last, For: now - last})
 		last = now
 		select {
 		case slots <- struct{}{}:
@@ -170,10 +175,21 @@ func (p *prober) note(probe Probe) {
 	p.metrics.probe(probe)
 }
 
-func (p *prober) noteGap(gap time.Duration) {
+func (p *prober) noteGap(g Gap) {
 	p.mu.Lock()
-	p.gapMax = max(p.gapMax, gap)
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	p.gapMax = max(p.gapMax, g.For)
+	if g.For >= max(gapNoted, 2*p.sched.spec.Probe.Every) {
+		p.gaps = append(p.gaps, g)
+	}
+}
+
+// sortedGaps returns the gaps by their beginning. No series may be left.
+func (p *prober) sortedGaps() []Gap {
+	slices.SortFunc(p.gaps, func(a, b Gap) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.For, b.For))
+	})
+	return p.gaps
 }
 
 // sorted returns the probes by due time. No attempt may be left.

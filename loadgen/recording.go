@@ -104,8 +104,11 @@ type Health struct {
 	CPU         float64       `json:"cpu"`          // mean share of the host's cores that the generator used, 0-1
 	BadSeconds  []int         `json:"bad_seconds"`  // seconds in which the generator was late for its own reasons
 	ProbeGapMax time.Duration `json:"probe_gap_ns"` // longest gap in the prober's own schedule
-	CPUMax      float64       `json:"cpu_max"`      // highest share in one second, 0-1
-	Cores       float64       `json:"cores"`        // cores the generator may use: the cgroup's quota or the host's
+	// ProbeGaps are all the gaps of a series that lasted at least gapNoted and two intervals, by
+	// their beginning: when nobody looked at the target.
+	ProbeGaps []Gap   `json:"probe_gaps,omitempty"`
+	CPUMax    float64 `json:"cpu_max"` // highest share in one second, 0-1
+	Cores     float64 `json:"cores"`   // cores the generator may use: the cgroup's quota or the host's
 	// SchedP99Max is the highest 99th percentile, of one second, of the time that a ready goroutine
 	// waited for a core.
 	SchedP99Max time.Duration `json:"sched_p99_max_ns"`
@@ -115,4 +118,10 @@ type Health struct {
 	Ports       uint64 `json:"port_errors"`       // EADDRNOTAVAIL and ENOBUFS
 	// Warnings are signals that do not make a run invalid by themselves.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Gap is a stretch in which one series of the prober sent nothing, although a probe was due.
+type Gap struct {
+	At  time.Duration `json:"at_ns"` // when the probe before it was sent
+	For time.Duration `json:"for_ns"`
 }

@@ -15,10 +15,8 @@ import (
 
 // How long the stages around the load may take before the run gives up on them.
 const (
-	convergeWithin = 90 * time.Second // primary, standbys and queue caught up after the load
-	ledgerWithin   = 60 * time.Second // the whole ledger read back from one node
-	downWithin     = 60 * time.Second // every container, network and volume removed
-	leadIn         = time.Second      // between the system being ready and second zero
+	downWithin = 60 * time.Second // every container, network and volume removed
+	leadIn     = time.Second      // between the system being ready and second zero
 )
 
 // RunOptions says how a scenario is run; the zero value of everything but Out is usable.

@@ -77,54 +77,9 @@ func (r *runner) play(ctx context.Context, journal *chaos.Journal) error {
 	return err
 }
 
-// readLedger waits until the system has caught up and reads the whole ledger back from every
-// database node. What could not be read stays marked as incomplete: the audit is then inconclusive.
+// readLedger reads the whole ledger back from every database node.
 func (r *runner) readLedger(ctx context.Context) {
-	began := time.Now()
-	converge, cancel := context.WithTimeout(ctx, convergeWithin)
-	converged := r.system.Converge(converge)
-	cancel()
-	r.step(target.Step{Name: "converge", Text: "primary, standbys and queue caught up", Done: true, Took: time.Since(began)})
-
-	primary, _, err := r.system.Primary(ctx)
-	if err != nil {
-		r.run.Ledger = []verdict.NodeLedger{{Node: "primary", Role: "primary", Error: err.Error()}}
-		return
-	}
-	for _, n := range r.system.Nodes() {
-		if n.Role != target.RoleDatabase && n.Role != target.RoleReplica {
-			continue
-		}
-		ledger := r.readNode(ctx, n, n.Name == primary.Name)
-		if converged != nil {
-			ledger.Complete, ledger.Error = false, "not caught up: "+converged.Error()
-		}
-		r.run.Ledger = append(r.run.Ledger, ledger)
-	}
-	r.step(target.Step{Name: "ledger", Text: "read back from every database node", Done: true, Took: time.Since(began)})
-}
-
-func (r *runner) readNode(ctx context.Context, n target.Node, isPrimary bool) verdict.NodeLedger {
-	ledger := verdict.NodeLedger{Node: n.Name, Role: "standby"}
-	switch {
-	case isPrimary:
-		ledger.Role = "primary"
-	case n.Role == target.RoleReplica:
-		ledger.Role = "replica"
-	}
-	ctx, cancel := context.WithTimeout(ctx, ledgerWithin)
-	defer cancel()
-	rows, err := r.system.ReadLedger(ctx, n)
-	if err != nil {
-		ledger.Error = err.Error()
-		return ledger
-	}
-	ledger.Rows = make([]verdict.LedgerRow, len(rows))
-	for i, row := range rows {
-		ledger.Rows[i] = verdict.LedgerRow(row)
-	}
-	ledger.Complete = true
-	return ledger
+	r.run.Ledger = readLedgers(ctx, r.system, r.step)
 }
 
 // begin fills in what is known before anything starts.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -15,15 +14,10 @@ import (
 // and the replica have replayed all that the primary had written when it was asked; and the queue
 // is empty. When ctx ends first, the error says what was still missing.
 func (s *System) Converge(ctx context.Context) error {
-	for {
-		missing := s.checkConverged(ctx)
-		if missing == nil {
-			return nil
-		}
-		if err := pause(ctx, 300*time.Millisecond); err != nil {
-			return fmt.Errorf("converge: %w: %w", missing, err)
-		}
+	if err := Retry(ctx, 0, s.checkConverged); err != nil {
+		return fmt.Errorf("converge: %w", err)
 	}
+	return nil
 }
 
 func (s *System) checkConverged(ctx context.Context) error {

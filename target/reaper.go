@@ -1,10 +1,10 @@
 package target
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -22,9 +22,15 @@ import (
 
 const (
 	reaperPort = 8080
-	// reaperWord is what the reaper says to each client: it is there and counts this connection.
+	// reaperWord is what the reaper says to each client: it is there.
 	reaperWord = "ACK\n"
-	dockerSock = "/var/run/docker.sock"
+	// clientWord is the client's answer: it has heard that. From then on the reaper counts it, and
+	// only what was counted can go.
+	clientWord = "HERE\n"
+	// dialReaperWithin bounds the wait for the reaper's word; it is shorter than the reaper's own wait
+	// for its first client.
+	dialReaperWithin = 30 * time.Second
+	dockerSock       = "/var/run/docker.sock"
 )
 
 // ReapOptions says whose things a reaper removes and when; the zero durations are usable.
@@ -32,7 +38,7 @@ type ReapOptions struct {
 	RunID  string        // the only run that this reaper can remove; required
 	Listen string        // address, default ":8080"
 	First  time.Duration // how long it waits for its first client, default 1m
-	Grace  time.Duration // how long after its last client is gone, default 1s
+	Grace  time.Duration // how long after its last confirmed client is gone, default 1s
 }
 
 // Reap removes everything of one run once nobody is connected any more, and returns. It is the
@@ -76,8 +82,8 @@ func Reap(ctx context.Context, opts ReapOptions, log *slog.Logger) error {
 	return nil
 }
 
-// awaitAlone returns once no client has been connected for the grace, or none ever came. It owns
-// the listener.
+// awaitAlone returns once no confirmed client has been connected for the grace, or none ever came.
+// It owns the listener.
 func awaitAlone(ctx context.Context, listener net.Listener, opts ReapOptions) error {
 	first, grace := opts.First, opts.Grace
 	if first == 0 {
@@ -140,16 +146,27 @@ func acceptAll(listener net.Listener, wg *sync.WaitGroup, changes chan<- int, do
 				}
 				conn.Close()
 			})
-			tell(+1)
-			defer tell(-1)
-			if _, err := conn.Write([]byte(reaperWord)); err != nil {
-				return
-			}
-			scanner := bufio.NewScanner(conn)
-			for scanner.Scan() {
+			if confirmed(conn) {
+				tell(+1)
+				defer tell(-1)
+				_, _ = io.Copy(io.Discard, conn) // it ends with the connection, whatever the error
 			}
 		})
 	}
+}
+
+// confirmed greets a client and waits until it has answered.
+//
+// Subtle: a client that gave up before it was greeted, or a proxy that looked whether somebody
+// listens, was never there. If its going started the grace, a harness that connects again a moment
+// too late would lose its living run.
+func confirmed(conn net.Conn) bool {
+	if _, err := io.WriteString(conn, reaperWord); err != nil {
+		return false
+	}
+	answer := make([]byte, len(clientWord))
+	_, err := io.ReadFull(conn, answer)
+	return err == nil && string(answer) == clientWord
 }
 
 // startReaper starts the run's reaper and connects to it, before anything else exists.
@@ -196,21 +213,17 @@ func (s *System) startReaperOnce(ctx context.Context) error {
 	return err
 }
 
-// dialReaper connects and waits for the reaper's word: Docker's proxy accepts connections before
-// the reaper does, and drops them.
+// dialReaper connects, waits for the reaper's word and answers it. Docker's proxy accepts connections
+// before the reaper does, and drops them; that is why it tries again. Silence is no reason: a reaper
+// that is slow to greet will, and a connection given up is one more to come too late.
 func dialReaper(ctx context.Context, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, dialReaperWithin)
 	defer cancel()
 	var dialer net.Dialer
 	for {
 		conn, err := dialer.DialContext(ctx, "tcp", address)
 		if err == nil {
-			word := make([]byte, len(reaperWord))
-			err = conn.SetReadDeadline(time.Now().Add(time.Second))
-			if err == nil {
-				_, err = conn.Read(word)
-			}
-			if err == nil && string(word) == reaperWord {
+			if err = greet(ctx, conn); err == nil {
 				return conn, nil
 			}
 			conn.Close()
@@ -219,6 +232,27 @@ func dialReaper(ctx context.Context, address string) (net.Conn, error) {
 			return nil, fmt.Errorf("connect to %s: %w", address, errors.Join(err, waitErr))
 		}
 	}
+}
+
+// greet hears the reaper's word and answers it, for as long as ctx lasts.
+func greet(ctx context.Context, conn net.Conn) error {
+	// A deadline in the past ends what is waiting; the connection is closed then.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	word := make([]byte, len(reaperWord))
+	if _, err := io.ReadFull(conn, word); err != nil {
+		return err
+	}
+	if string(word) != reaperWord {
+		return fmt.Errorf("the reaper said %q, want %q", word, reaperWord)
+	}
+	if _, err := io.WriteString(conn, clientWord); err != nil {
+		return err
+	}
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // pause waits, or returns the context's error.

@@ -1,9 +1,11 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -33,7 +35,8 @@ type RunInfo struct {
 
 // RemoveRun removes every container, network and volume that carries the run's label, and returns
 // what it removed, such as "container engine-1". An empty runID means every run. What is paused is
-// resumed first. It is safe to repeat, and an error means that something is still there.
+// resumed first. It takes a minute at most unless ctx says otherwise. It is safe to repeat, and an
+// error means that something is still there, and names it.
 func RemoveRun(ctx context.Context, runID string) ([]string, error) {
 	docker, err := connect(ctx)
 	if err != nil {
@@ -142,50 +145,57 @@ func findRun(ctx context.Context, docker *client.Client, runID string) (remains,
 	return found, nil
 }
 
+// removeWithin bounds a removal whose caller set no limit.
+const removeWithin = time.Minute
+
 // removeRun removes what carries the run's label, except the container whose id begins with spare
-// (a reaper cannot remove itself). It looks again until nothing is left: a container that was being
-// created while the list was read, or is being removed by somebody else, shows up in the next one.
+// (a reaper cannot remove itself), until ctx ends, or a minute when it has no deadline. It looks again
+// until nothing is left: a container that was being created while the list was read, or is being
+// removed by somebody else, shows up in the next one. What was removed is named once.
 func removeRun(ctx context.Context, docker *client.Client, runID, spare string) ([]string, error) {
-	const rounds = 20
-	var removed []string
-	var problems []error
-	for round := 1; ; round++ {
+	gone := map[string]string{}
+	err := Retry(ctx, removalLimit(ctx), func(ctx context.Context) error {
 		found, err := findRun(ctx, docker, runID)
 		if err != nil {
-			return removed, fmt.Errorf("remove run %s: %w", runID, err)
+			return err
 		}
 		found.containers = slices.DeleteFunc(found.containers, func(c container.Summary) bool {
 			return spare != "" && strings.HasPrefix(c.ID, spare)
 		})
 		if found.empty() {
-			return removed, nil
+			return nil
 		}
-		if round > rounds {
-			left := fmt.Errorf("remove run %s: still there: %s", runID, found)
-			return removed, errors.Join(append([]error{left}, problems...)...)
-		}
-		if round > 1 {
-			if err := pause(ctx, 250*time.Millisecond); err != nil {
-				return removed, fmt.Errorf("remove run %s: still there: %s: %w", runID, found, err)
-			}
-		}
-		var gone []string
-		gone, problems = found.remove(ctx, docker)
-		removed = append(removed, gone...)
+		left := fmt.Errorf("still there: %s", found)
+		return errors.Join(append([]error{left}, found.remove(ctx, docker, gone)...)...)
+	})
+	removed := slices.Sorted(maps.Values(gone))
+	if err != nil {
+		return removed, fmt.Errorf("remove run %s: %w", cmp.Or(runID, "any"), err)
 	}
+	return removed, nil
 }
 
-// remove removes containers at once, then networks and volumes, which only then are free.
-func (r remains) remove(ctx context.Context, docker *client.Client) (gone []string, errs []error) {
+// removalLimit is a minute, or 0 where ctx has a deadline of its own.
+func removalLimit(ctx context.Context) time.Duration {
+	if _, limited := ctx.Deadline(); limited {
+		return 0
+	}
+	return removeWithin
+}
+
+// remove removes containers at once, then networks and volumes, which only then are free. It adds
+// what it removed to gone, by id, and returns what it could not remove; what is not there any more is
+// neither.
+func (r remains) remove(ctx context.Context, docker *client.Client, gone map[string]string) (problems []error) {
 	var mu sync.Mutex
-	note := func(what string, err error) {
+	note := func(id, what string, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
 		case err == nil:
-			gone = append(gone, what)
+			gone[id] = what
 		case !errdefs.IsNotFound(err):
-			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+			problems = append(problems, fmt.Errorf("%s: %w", what, err))
 		}
 	}
 	var wg sync.WaitGroup
@@ -194,20 +204,19 @@ func (r remains) remove(ctx context.Context, docker *client.Client) (gone []stri
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			note("container "+containerName(c), removeContainer(ctx, docker, c))
+			note(c.ID, "container "+containerName(c), removeContainer(ctx, docker, c))
 		})
 	}
 	wg.Wait()
 	for _, n := range r.networks {
 		_, err := docker.NetworkRemove(ctx, n.id, client.NetworkRemoveOptions{})
-		note("network "+n.name, err)
+		note(n.id, "network "+n.name, err)
 	}
 	for _, v := range r.volumes {
 		_, err := docker.VolumeRemove(ctx, v.id, client.VolumeRemoveOptions{Force: true})
-		note("volume "+v.name, err)
+		note(v.id, "volume "+v.name, err)
 	}
-	slices.Sort(gone)
-	return gone, errs
+	return problems
 }
 
 func removeContainer(ctx context.Context, docker *client.Client, c container.Summary) error {
@@ -215,10 +224,8 @@ func removeContainer(ctx context.Context, docker *client.Client, c container.Sum
 		// Best effort: a container that vanished meanwhile is what is wanted.
 		_, _ = docker.ContainerUnpause(ctx, c.ID, client.ContainerUnpauseOptions{})
 	}
+	// A conflict says that its removal is under way: no failure, unless it is still there at the end.
 	_, err := docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-	if errdefs.IsConflict(err) {
-		return nil // its removal is under way; the next round sees whether it is gone
-	}
 	return err
 }
 

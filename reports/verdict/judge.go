@@ -30,6 +30,7 @@ func Judge(in Input) Verdict {
 		in: in, windows: cut(in), probes: newProbeLog(in.Recording),
 		failover: Failovers(in),
 	}
+	c.stalls = c.standstills()
 	c.audit, c.examples = audit(in.Recording.Writes, in.Ledger)
 	v := Verdict{
 		Reasons: []string{}, Phases: []Phase{}, Objectives: []Result{},
@@ -72,6 +73,7 @@ type court struct {
 	windows  []window
 	probes   probeLog
 	failover []Failover
+	stalls   []standstill // that hid what an objective is timed by
 	audit    Audit
 	examples exampleBox
 }
@@ -133,6 +135,9 @@ func (c *court) findings(results []Result) []finding {
 			why = "no reason was recorded"
 		}
 		add(Invalid, "the load generator was not trustworthy: %s", why)
+	}
+	for _, s := range c.stalls {
+		add(Invalid, "%s", s)
 	}
 	if len(c.in.Objectives) == 0 {
 		add(Inconclusive, "the scenario has no objectives, so nothing was proven")

@@ -3,12 +3,7 @@ package verdict
 import (
 	"fmt"
 	"squall/chaos"
-	"time"
 )
-
-// starvedGap is the longest gap in the prober's own schedule that leaves its figures trustworthy:
-// in a longer one the target may have come back unseen.
-const starvedGap = time.Second
 
 // judgeFailover judges rto, outage and detection. Where one name stands for several injections,
 // each must keep the bound: the worst is the result.
@@ -45,8 +40,11 @@ func (c *court) judgePassage(o Objective, i chaos.Injection, f Failover) Result 
 		return r.inconclusive("%s", doubt(chaos.Injection{Fault: i.Fault}))
 	case !health.Valid:
 		return r.inconclusive(untrustworthy)
-	case health.ProbeGapMax > max(starvedGap, 2*c.in.Recording.ProbeEvery):
+	case c.unseen():
 		return r.inconclusive("the prober itself was silent for %v", health.ProbeGapMax)
+	}
+	if s, found := c.standstill(o, i, f); found {
+		return r.inconclusive("%s", s)
 	}
 	switch o.Metric {
 	case "rto":

@@ -32,6 +32,7 @@ type window struct {
 	name       string
 	start, end int // judged seconds: start <= s < end; equal when there are none
 	seconds    int
+	judged     []bool // judged[s-start]: the second belongs to it
 	tallies    map[string]*tally
 }
 
@@ -162,6 +163,8 @@ func (in Input) window(name string, first, last int, belongs func(second int) bo
 		}
 		w.end = s + 1
 		w.seconds++
+		w.judged = append(w.judged, make([]bool, w.end-w.start-len(w.judged))...)
+		w.judged[s-w.start] = true
 	}
 	for _, c := range in.Recording.Classes {
 		if c.Name != probeClass {
@@ -222,6 +225,11 @@ func (t tally) planned() uint64 {
 func (t tally) good(limit time.Duration) uint64 {
 	within := t.response.Count() - t.response.Above(limit)
 	return min(t.counts.OK, within)
+}
+
+// has says whether the second was judged in the window.
+func (w window) has(second int) bool {
+	return second >= w.start && second < w.end && w.judged[second-w.start]
 }
 
 func (w window) export() Phase {
