@@ -39,7 +39,5 @@ func TestDeepInterruptWhileStarting(t *testing.T) {
 	if code := p.wait(t, 3*time.Minute); code != 130 {
 		t.Errorf("SIGINT while starting: exit %d, want 130", code)
 	}
-	if left := s.leftovers(t); left != "" {
-		t.Errorf("left behind after SIGINT: %s", left)
-	}
+	s.noLeftovers(t, 0)
 }

@@ -58,9 +58,7 @@ func TestContainerRunWithThreeFaults(t *testing.T) {
 			t.Errorf("rto(write) of the primary's crash: %v, want a time above 0", f.RTOWrite)
 		}
 	}
-	if left := s.leftovers(t); left != "" {
-		t.Errorf("left behind: %s", left)
-	}
+	s.noLeftovers(t, 0)
 }
 
 // The sabotaged twins: each must come out missed, by the objective that names its defect.
@@ -92,9 +90,7 @@ func TestContainerInterruptLeavesNothing(t *testing.T) {
 	s, p := broken(t, t.TempDir(), kinds["slow-network"])
 	p.interrupt(t)
 	code := p.wait(t, 3*time.Minute)
-	if left := s.leftovers(t); left != "" {
-		t.Errorf("left behind after SIGINT: %s", left)
-	}
+	s.noLeftovers(t, 0)
 	res := p.result()
 	if code != 130 || res.Outcome != "aborted" || res.ExitCode != 130 {
 		t.Errorf("SIGINT: exit %d, outcome %s, exit_code %d, want 130 and aborted", code, res.Outcome, res.ExitCode)

@@ -201,7 +201,7 @@ func own(t *testing.T, path string) scenario {
 }
 
 // leftovers lists every container, network and volume of the scenario's runs.
-func (s scenario) leftovers(t *testing.T) string {
+func (s scenario) leftovers(t *testing.T) []string {
 	t.Helper()
 	var all []string
 	for _, list := range [][]string{
@@ -214,12 +214,29 @@ func (s scenario) leftovers(t *testing.T) string {
 			t.Fatalf("docker %v: %v", list, err)
 		}
 		for line := range strings.Lines(string(out)) {
-			if object, run, _ := strings.Cut(strings.TrimSpace(line), " "); strings.HasPrefix(run, s.name+"-") {
+			object, run, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if strings.HasPrefix(run, s.name+"-") {
 				all = append(all, list[0]+" "+object)
 			}
 		}
 	}
-	return strings.Join(all, ", ")
+	return all
+}
+
+// miscounted says whether Docker has lost count of what is on an empty network, and therefore never removes it
+// (moby/moby#42119). Removing it here hides nothing: what can be removed was left.
+func miscounted(t *testing.T, network string) bool {
+	t.Helper()
+	on, err := exec.Command("docker", "network", "inspect", "-f", "{{len .Containers}}", network).Output()
+	if err != nil || strings.TrimSpace(string(on)) != "0" {
+		return false
+	}
+	out, err := exec.Command("docker", "network", "rm", network).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "has active endpoints") {
+		return false
+	}
+	t.Logf("%s (moby/moby#42119)", bytes.TrimSpace(out))
+	return true
 }
 
 // noLeftovers waits until nothing is left, at most limit.
@@ -229,12 +246,16 @@ func (s scenario) noLeftovers(t *testing.T, limit time.Duration) {
 	defer cancel()
 	for {
 		left := s.leftovers(t)
-		if left == "" {
+		if len(left) == 0 {
 			return
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("left behind %s after the end: %s", limit, left)
+			network, is := strings.CutPrefix(left[0], "network ")
+			if len(left) > 1 || !is || !miscounted(t, network) {
+				t.Errorf("left behind %s after the end: %s", limit, strings.Join(left, ", "))
+			}
+			return
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

@@ -96,9 +96,7 @@ func TestDeepUpNamesTheNodeThatFails(t *testing.T) {
 		if err := system.Down(context.Background()); err != nil {
 			t.Error(err)
 		}
-		if left := remainsOf(t, id); !left.empty() {
-			t.Errorf("after Down: %s, want nothing", left)
-		}
+		awaitNothing(t, id, 0)
 	})
 	var notReady *NotReadyError
 	if !errors.As(err, &notReady) || notReady.Node != "consensus-1" || notReady.State != "exited" || notReady.ExitCode == 0 ||

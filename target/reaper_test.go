@@ -61,11 +61,7 @@ func killARun(t *testing.T) time.Duration {
 	_ = child.Wait() // it says that it was killed
 	killed := time.Now()
 	// How soon is a figure (TestProveAKilledRunIsGone); here it must happen at all.
-	for ctx := within(t, 3*time.Minute); !remainsOf(t, id).empty(); {
-		if pause(ctx, 200*time.Millisecond) != nil {
-			t.Fatalf("3 minutes after the kill: %s, want nothing", remainsOf(t, id))
-		}
-	}
+	awaitNothing(t, id, 3*time.Minute)
 	return time.Since(killed)
 }
 

@@ -153,7 +153,7 @@ const removeWithin = time.Minute
 // until nothing is left: a container that was being created while the list was read, or is being
 // removed by somebody else, shows up in the next one. What was removed is named once.
 func removeRun(ctx context.Context, docker *client.Client, runID, spare string) ([]string, error) {
-	gone := map[string]string{}
+	r := removal{docker: docker, gone: map[string]string{}, refused: map[string]int{}}
 	err := Retry(ctx, removalLimit(ctx), func(ctx context.Context) error {
 		found, err := findRun(ctx, docker, runID)
 		if err != nil {
@@ -162,13 +162,14 @@ func removeRun(ctx context.Context, docker *client.Client, runID, spare string) 
 		found.containers = slices.DeleteFunc(found.containers, func(c container.Summary) bool {
 			return spare != "" && strings.HasPrefix(c.ID, spare)
 		})
+		found.networks = slices.DeleteFunc(found.networks, r.miscounted)
 		if found.empty() {
 			return nil
 		}
 		left := fmt.Errorf("still there: %s", found)
-		return errors.Join(append([]error{left}, found.remove(ctx, docker, gone)...)...)
+		return errors.Join(append([]error{left}, r.remove(ctx, found)...)...)
 	})
-	removed := slices.Sorted(maps.Values(gone))
+	removed := slices.Sorted(maps.Values(r.gone))
 	if err != nil {
 		return removed, fmt.Errorf("remove run %s: %w", cmp.Or(runID, "any"), err)
 	}
@@ -183,40 +184,78 @@ func removalLimit(ctx context.Context) time.Duration {
 	return removeWithin
 }
 
-// remove removes containers at once, then networks and volumes, which only then are free. It adds
-// what it removed to gone, by id, and returns what it could not remove; what is not there any more is
-// neither.
-func (r remains) remove(ctx context.Context, docker *client.Client, gone map[string]string) (problems []error) {
+// removal is one removal of a run.
+type removal struct {
+	docker  *client.Client
+	gone    map[string]string // what was removed, by id
+	refused map[string]int    // how often Docker would not remove a network, by id, though nothing is on it
+}
+
+// mostRefusals is how often an empty network may be refused before it is given up.
+const mostRefusals = 20
+
+// miscounted says whether Docker has lost count of what is on a network: it says "has active endpoints" of an empty one,
+// for good, and forgets the network when it starts again (moby/moby#42119, seen with Docker 20.10.24). Nobody can
+// remove it until then; it is named, and no failure.
+func (r *removal) miscounted(n labelled) bool {
+	if r.refused[n.id] < mostRefusals {
+		return false
+	}
+	r.gone[n.id] = "network " + n.name + " as far as Docker lets us: it is empty, and goes when Docker restarts (moby/moby#42119)"
+	return true
+}
+
+// remove takes containers off their networks one after the other, since many at once are what makes Docker lose count;
+// removes them, all at once; and then networks and volumes, which only then are free. It returns what it could not
+// remove; what is not there any more is none of that.
+func (r *removal) remove(ctx context.Context, found remains) (problems []error) {
+	for _, n := range found.networks {
+		for _, c := range found.containers {
+			if c.NetworkSettings != nil && c.NetworkSettings.Networks[n.name] != nil {
+				// Best effort: removing the container takes it off as well.
+				_, _ = r.docker.NetworkDisconnect(ctx, n.id, client.NetworkDisconnectOptions{Container: c.ID, Force: true})
+			}
+		}
+	}
 	var mu sync.Mutex
 	note := func(id, what string, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
 		case err == nil:
-			gone[id] = what
+			r.gone[id] = what
 		case !errdefs.IsNotFound(err):
 			problems = append(problems, fmt.Errorf("%s: %w", what, err))
 		}
 	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 8)
-	for _, c := range r.containers {
+	for _, c := range found.containers {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			note(c.ID, "container "+containerName(c), removeContainer(ctx, docker, c))
+			note(c.ID, "container "+containerName(c), removeContainer(ctx, r.docker, c))
 		})
 	}
 	wg.Wait()
-	for _, n := range r.networks {
-		_, err := docker.NetworkRemove(ctx, n.id, client.NetworkRemoveOptions{})
+	for _, n := range found.networks {
+		_, err := r.docker.NetworkRemove(ctx, n.id, client.NetworkRemoveOptions{})
+		if errdefs.IsPermissionDenied(err) && len(found.containers) == 0 && r.unused(ctx, n.id) {
+			r.refused[n.id]++
+		}
 		note(n.id, "network "+n.name, err)
 	}
-	for _, v := range r.volumes {
-		_, err := docker.VolumeRemove(ctx, v.id, client.VolumeRemoveOptions{Force: true})
+	for _, v := range found.volumes {
+		_, err := r.docker.VolumeRemove(ctx, v.id, client.VolumeRemoveOptions{Force: true})
 		note(v.id, "volume "+v.name, err)
 	}
 	return problems
+}
+
+// unused says whether no container is on a network, of whatever run.
+func (r *removal) unused(ctx context.Context, id string) bool {
+	inspected, err := r.docker.NetworkInspect(ctx, id, client.NetworkInspectOptions{})
+	return err == nil && len(inspected.Network.Containers) == 0
 }
 
 func removeContainer(ctx context.Context, docker *client.Client, c container.Summary) error {
