@@ -154,6 +154,9 @@ func (b *imageBuilder) all(ctx context.Context, binary string) (Images, error) {
 		}
 		r.keep(&images, r.tag)
 	}
+	if err := b.checkDisk(ctx, missing); err != nil {
+		return Images{}, err
+	}
 	if err := b.makeAll(ctx, missing); err != nil {
 		return Images{}, err
 	}
