@@ -72,7 +72,7 @@ type ImageOptions struct {
 //
 // The first run takes about three minutes on two cores, later ones well under a second. A network
 // that is away for a minute is waited for. One that stays away ends it within ten minutes with a
-// *StepError for each step that it kept from ending.
+// *StepError for each step that it kept from ending. What older programs left is removed (prune.go).
 func EnsureImages(ctx context.Context, opts ImageOptions) (Images, error) {
 	binary := opts.Binary
 	if binary == "" {
@@ -138,7 +138,7 @@ func allRecipes(binary string) []recipe {
 	}
 }
 
-// all makes what is missing.
+// all makes what is missing, and then removes what is old.
 func (b *imageBuilder) all(ctx context.Context, binary string) (Images, error) {
 	var (
 		images  Images
@@ -160,6 +160,7 @@ func (b *imageBuilder) all(ctx context.Context, binary string) (Images, error) {
 	if err := b.makeAll(ctx, missing); err != nil {
 		return Images{}, err
 	}
+	b.prune(ctx, images)
 	return images, nil
 }
 
@@ -174,6 +175,7 @@ func (b *imageBuilder) find(ctx context.Context, r *recipe) (bool, error) {
 	if err != nil || !present {
 		return false, err
 	}
+	b.touch(ctx, r.tag)
 	b.report(Step{Name: "image " + r.name, Text: "cached as " + r.tag, Done: true})
 	return true, nil
 }
