@@ -26,14 +26,10 @@ version: $(BIN)
 .PHONY: build
 build: $(BIN) version ## build bin/squall, one static binary
 
-# What the images need on a machine without a registry is mmdebstrap; it is installed only where the
-# base image is absent and cannot be pulled.
+# A machine without a registry needs mmdebstrap to make the base image; the script gets it.
 .PHONY: setup
 setup: $(BIN) version ## make every image that a run needs (cached after the first time)
-	@if ! docker image inspect debian:trixie-slim >/dev/null 2>&1 && ! command -v mmdebstrap >/dev/null \
-	  && ! timeout 60 docker pull -q debian:trixie-slim >/dev/null 2>&1; then \
-	  echo "setup: no registry reachable: installing mmdebstrap to make the base image"; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mmdebstrap >/dev/null; fi
+	@target/ecotrack/setup.sh
 	$(BIN) images
 
 .PHONY: run
