@@ -141,16 +141,35 @@ func isTerminal(w any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// version is the module version, or the commit of a build from a checkout.
+// version is the commit that the program was built from, or its module's version.
 func version() string {
+	program, err := os.Executable()
+	if err != nil {
+		return "unknown"
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	for _, set := range info.Settings {
-		if set.Key == "vcs.revision" {
-			return set.Value[:min(12, len(set.Value))]
+	return versionOf(info, program+".version")
+}
+
+// versionOf takes the commit from the program, or from the file that make writes beside it
+// (DESIGN.md, decision 50). A commit whose checkout had changes says so.
+func versionOf(info *debug.BuildInfo, beside string) string {
+	settings := make(map[string]string, len(info.Settings))
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	if commit := settings["vcs.revision"]; commit != "" {
+		commit = commit[:min(12, len(commit))]
+		if settings["vcs.modified"] == "true" {
+			commit += "-dirty"
 		}
+		return commit
+	}
+	if text, err := os.ReadFile(beside); err == nil && len(strings.TrimSpace(string(text))) > 0 {
+		return strings.TrimSpace(string(text))
 	}
 	return info.Main.Version
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
@@ -24,11 +25,20 @@ import (
 // buildLines is how many of a failed build's last lines its error shows.
 const buildLines = 15
 
+// The limits of one try: three times and more of what two cores and a slow mirror need.
+const (
+	buildWithin     = 240 * time.Second // postgres: 100 s
+	compileWithin   = 180 * time.Second // etcd: 60 s
+	bootstrapWithin = 150 * time.Second // the base image: 25 s
+	pullWithin      = 20 * time.Second  // do for 30 MB when a registry answers
+	onlyPullWithin  = 90 * time.Second  // when there is no other way to the base image
+)
+
 // build makes one image: the recipe's directory, and its program, as an in-memory build context.
-func (b *imageBuilder) build(ctx context.Context, r recipe, tag string) error {
+func (b *imageBuilder) build(ctx context.Context, r recipe) error {
 	program := r.binary
 	if r.source != "" {
-		built, err := compile(ctx, r)
+		built, err := b.compile(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -38,6 +48,18 @@ func (b *imageBuilder) build(ctx context.Context, r recipe, tag string) error {
 	if err != nil {
 		return fmt.Errorf("build context: %w", err)
 	}
+	e := effort{step: "docker build", within: buildWithin, advice: daemonAdvice}
+	if r.base {
+		e.advice = insideAdvice
+	}
+	return attempt(ctx, e, b.teller(r.name), func(ctx context.Context) error {
+		return b.buildOnce(ctx, bytes.NewReader(archive.Bytes()), r.tag)
+	})
+}
+
+// buildOnce has the daemon build; it ends the build when ctx ends. What a step of the Dockerfile
+// has made is in the daemon's cache for the next try.
+func (b *imageBuilder) buildOnce(ctx context.Context, archive io.Reader, tag string) error {
 	base := baseImage
 	result, err := b.docker.ImageBuild(ctx, archive, client.ImageBuildOptions{
 		Tags:        []string{tag},
@@ -47,8 +69,11 @@ func (b *imageBuilder) build(ctx context.Context, r recipe, tag string) error {
 		ForceRemove: true,
 		Version:     build.BuilderV1,
 	})
+	if errdefs.IsInvalidArgument(err) {
+		return permanentError{fmt.Errorf("docker build: %w", err)} // a mistake in the Dockerfile
+	}
 	if err != nil {
-		return fmt.Errorf("docker build: %w", err)
+		return failure("docker build", err, "")
 	}
 	defer result.Body.Close()
 	return readBuild(result.Body)
@@ -74,14 +99,24 @@ func readBuild(body io.Reader) error {
 		}
 		lines = lines[max(0, len(lines)-buildLines):]
 		if m.Error != nil {
-			return fmt.Errorf("docker build: %s; last lines:\n  %s",
-				m.Error.Message, strings.Join(lines, "\n  "))
+			err := failure("docker build", m.Error, strings.Join(lines, "\n  "))
+			if deterministic(m.Error.Code) {
+				return permanentError{err}
+			}
+			return err
 		}
 	}
 }
 
+// deterministic says whether the exit status of a RUN line means that it would end so again: not
+// that of apt-get, which has one for all its failures, nor that of a killed process, nor none.
+func deterministic(status int) bool {
+	const aptGet, killed = 100, 128
+	return status > 0 && status < killed && status != aptGet
+}
+
 // buildContext returns the recipe's files and the program as a tar.
-func buildContext(r recipe, program string) (io.Reader, error) {
+func buildContext(r recipe, program string) (*bytes.Buffer, error) {
 	var buf bytes.Buffer
 	out := tar.NewWriter(&buf)
 	dir := recipesDir + "/" + r.name
@@ -119,20 +154,42 @@ func addFile(out *tar.Writer, name string, mode int64, content []byte) error {
 }
 
 // compile builds the recipe's Go program, statically, into a cache directory and returns its path.
-func compile(ctx context.Context, r recipe) (string, error) {
+// A try that was cut short is not lost: modules and packages are in the Go tool's caches.
+func (b *imageBuilder) compile(ctx context.Context, r recipe) (string, error) {
 	goTool, err := exec.LookPath("go")
 	if err != nil {
 		return "", errors.New("building it needs the Go tool (1.26 or newer) in PATH")
 	}
-	cache, err := os.UserCacheDir()
+	dir, err := unpackSource(r)
 	if err != nil {
-		cache = os.TempDir()
+		return "", err
+	}
+	program := filepath.Join(dir, "program")
+	e := effort{step: "go build", within: compileWithin, advice: moduleAdvice(goProxy(ctx, goTool), os.Getenv)}
+	return program, attempt(ctx, e, b.teller(r.name), func(ctx context.Context) error {
+		cmd := exec.CommandContext(ctx, goTool, "build", "-trimpath", "-ldflags", "-s -w",
+			"-o", program, ".")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off", "GOFLAGS=-mod=readonly")
+		output, err := runChild(ctx, cmd)
+		if err != nil {
+			return failure("go build in "+dir, err, lastLines(string(output), buildLines))
+		}
+		return nil
+	})
+}
+
+// unpackSource writes the recipe's Go program into a cache directory and returns it.
+func unpackSource(r recipe) (string, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
 	}
 	sum, err := r.inputs()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, "squall", r.name+"-"+sum)
+	dir := filepath.Join(cache, r.name+"-"+sum)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -145,93 +202,26 @@ func compile(ctx context.Context, r recipe) (string, error) {
 			return "", err
 		}
 	}
-	program := filepath.Join(dir, "program")
-	cmd := exec.CommandContext(ctx, goTool, "build", "-trimpath", "-ldflags", "-s -w",
-		"-o", program, ".")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off", "GOFLAGS=-mod=readonly")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build in %s: %w; last lines:\n  %s",
-			dir, err, lastLines(string(output), buildLines))
-	}
-	return program, nil
+	return dir, nil
 }
 
-// ensureBase makes sure that the base image is there: present, pulled once, or made locally under
-// the same name, so that one Dockerfile serves machines with and without a registry.
-func (b *imageBuilder) ensureBase(ctx context.Context) error {
-	present, err := b.present(ctx, baseImage)
-	if present || err != nil {
-		return err
-	}
-	pullErr := b.pull(ctx, baseImage)
-	if pullErr == nil {
-		return nil
-	}
-	tool, err := exec.LookPath("mmdebstrap")
+// cacheDir returns the directory of what Squall compiles, and makes it.
+func cacheDir() (string, error) {
+	cache, err := os.UserCacheDir()
 	if err != nil {
-		return fmt.Errorf("%s is absent and cannot be pulled (%w), and making it needs mmdebstrap: "+
-			"install it with `apt-get install mmdebstrap`", baseImage, pullErr)
+		cache = os.TempDir()
 	}
-	return b.timed("image base", baseImage+" from Debian's package mirror with mmdebstrap (no registry)",
-		func() error { return b.bootstrapBase(ctx, tool) })
+	dir := filepath.Join(cache, "squall")
+	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// pull tries a registry once and shortly.
-func (b *imageBuilder) pull(ctx context.Context, ref string) error {
-	start := time.Now()
-	b.report(Step{Name: "image base", Text: "pull " + ref})
-	// Twenty seconds do for 30 MB when a registry answers; an unreachable one must not cost minutes.
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	response, err := b.docker.ImagePull(ctx, ref, client.ImagePullOptions{})
+// goProxy is where the Go tool gets modules from.
+func goProxy(ctx context.Context, goTool string) string {
+	output, err := exec.CommandContext(ctx, goTool, "env", "GOPROXY").Output()
 	if err != nil {
-		return fmt.Errorf("pull %s: %w", ref, err)
+		return "unknown" // it only goes into an error's text
 	}
-	if err := response.Wait(ctx); err != nil {
-		return fmt.Errorf("pull %s: %w", ref, err)
-	}
-	b.report(Step{Name: "image base", Text: "pulled", Done: true, Took: time.Since(start)})
-	return nil
-}
-
-// bootstrapBase makes the base image with mmdebstrap. Without a mirror argument mmdebstrap takes
-// Debian's own, with security and updates.
-func (b *imageBuilder) bootstrapBase(ctx context.Context, tool string) error {
-	dir, err := os.MkdirTemp("", "squall-base-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "base.tar")
-	cmd := exec.CommandContext(ctx, tool, "--quiet", "--variant=minbase", "--components=main",
-		"--dpkgopt=force-unsafe-io",
-		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
-		"--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-		`--aptopt=Acquire::Languages "none"`,
-		`--aptopt=Dir::Cache::pkgcache ""`, `--aptopt=Dir::Cache::srcpkgcache ""`,
-		`--aptopt=APT::Install-Recommends "false"`,
-		`--customize-hook=rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/cache/debconf/*-old `+
-			`"$1"/usr/share/info/* "$1"/var/log/*`,
-		"trixie", file)
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("mmdebstrap: %w; last lines:\n  %s", err, lastLines(string(output), buildLines))
-	}
-	archive, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer archive.Close()
-	source := client.ImageImportSource{Source: archive, SourceName: "-"}
-	result, err := b.docker.ImageImport(ctx, source, baseImage, client.ImageImportOptions{
-		Changes: []string{`CMD ["/bin/bash"]`},
-	})
-	if err != nil {
-		return fmt.Errorf("docker import %s: %w", baseImage, err)
-	}
-	defer result.Close()
-	_, err = io.Copy(io.Discard, result)
-	return err
+	return strings.TrimSpace(string(output))
 }
 
 // lastLines returns the last n lines of text, each but the first indented by two blanks.

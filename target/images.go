@@ -53,7 +53,7 @@ func (i Images) All() map[string]string {
 // Step is one line of progress. A step is reported when it starts (Done false) and when it ended.
 type Step struct {
 	Name string        // what is worked on: "image postgres", "node engine-2"
-	Text string        // what is done: "built", "cached", "PostgreSQL 17 and Patroni 4 from Debian packages"
+	Text string        // what is done: "ready", "cached", "PostgreSQL 17 and Patroni 4 from Debian packages"
 	Done bool          // whether it ended
 	Took time.Duration // how long it took, once Done
 }
@@ -70,7 +70,9 @@ type ImageOptions struct {
 // carries the hash of everything the image is made of, so only a change rebuilds. The base image
 // is pulled once if a registry answers, and otherwise made from Debian's package mirror.
 //
-// The first run takes about three minutes on two cores, later ones well under a second.
+// The first run takes about three minutes on two cores, later ones well under a second. A network
+// that is away for a minute is waited for. One that stays away ends it within ten minutes with a
+// *StepError for each step that it kept from ending. What older programs left is removed (prune.go).
 func EnsureImages(ctx context.Context, opts ImageOptions) (Images, error) {
 	binary := opts.Binary
 	if binary == "" {
@@ -88,6 +90,8 @@ func EnsureImages(ctx context.Context, opts ImageOptions) (Images, error) {
 		return Images{}, err
 	}
 	defer docker.Close()
+	ctx, cancel := context.WithTimeoutCause(ctx, setupWithin, errSetupLimit)
+	defer cancel()
 	b := &imageBuilder{docker: docker.Client, report: serialProgress(opts.Progress)}
 	return b.all(ctx, binary)
 }
@@ -101,6 +105,7 @@ type imageBuilder struct {
 // recipe is how one image is made.
 type recipe struct {
 	name   string
+	tag    string                // once find has been there
 	what   string                // for people
 	binary string                // a file that becomes "program" in the build context
 	source string                // or: the directory of a Go program to build first
@@ -133,55 +138,112 @@ func allRecipes(binary string) []recipe {
 	}
 }
 
-// all builds what is missing. Two builds run at once; those on the base image wait for it first.
+// all makes what is missing, and then removes what is old.
 func (b *imageBuilder) all(ctx context.Context, binary string) (Images, error) {
 	var (
-		images Images
-		wg     sync.WaitGroup
-		mu     sync.Mutex
-		errs   []error
+		images  Images
+		missing []recipe
 	)
-	base := sync.OnceValue(func() error { return b.ensureBase(ctx) })
-	slots := make(chan struct{}, 2)
 	for _, r := range allRecipes(binary) {
+		present, err := b.find(ctx, &r)
+		if err != nil {
+			return Images{}, fmt.Errorf("image %s: %w", r.name, err)
+		}
+		if !present {
+			missing = append(missing, r)
+		}
+		r.keep(&images, r.tag)
+	}
+	if err := b.checkDisk(ctx, missing); err != nil {
+		return Images{}, err
+	}
+	if err := b.makeAll(ctx, missing); err != nil {
+		return Images{}, err
+	}
+	b.prune(ctx, images)
+	return images, nil
+}
+
+// find names the recipe's image and says whether somebody has made it.
+func (b *imageBuilder) find(ctx context.Context, r *recipe) (bool, error) {
+	sum, err := r.inputs()
+	if err != nil {
+		return false, err
+	}
+	r.tag = "squall/" + r.name + ":" + sum
+	present, err := b.present(ctx, r.tag)
+	if err != nil || !present {
+		return false, err
+	}
+	b.touch(ctx, r.tag)
+	b.report(Step{Name: "image " + r.name, Text: "cached as " + r.tag, Done: true})
+	return true, nil
+}
+
+// makeAll builds the images. Two builds run at once; those on the base image wait for it first. All
+// are needed, so one that cannot be made ends the rest.
+func (b *imageBuilder) makeAll(ctx context.Context, missing []recipe) error {
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		errs []error
+	)
+	ctx, abandon := context.WithCancelCause(ctx)
+	defer abandon(nil)
+	base := sync.OnceValue(func() error {
+		if err := b.ensureBase(ctx); err != nil {
+			return fmt.Errorf("image base: %w", err)
+		}
+		return nil
+	})
+	slots := make(chan struct{}, 2)
+	for _, r := range missing {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			tag, err := b.ensure(ctx, r, base)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs = append(errs, fmt.Errorf("image %s: %w", r.name, err))
+			err := b.makeOne(ctx, r, base)
+			if err == nil || isEcho(ctx, err) {
 				return
 			}
-			r.keep(&images, tag)
+			mu.Lock()
+			defer mu.Unlock()
+			abandon(errAbandoned)
+			// Two that wait for the same base image have one error.
+			if !slices.ContainsFunc(errs, func(e error) bool { return errors.Is(e, err) }) {
+				errs = append(errs, err)
+			}
 		})
 	}
 	wg.Wait()
-	return images, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
-// ensure returns the recipe's image, building it if nobody did yet.
-func (b *imageBuilder) ensure(ctx context.Context, r recipe, base func() error) (string, error) {
-	sum, err := r.inputs()
-	if err != nil {
-		return "", err
-	}
-	tag := "squall/" + r.name + ":" + sum
-	present, err := b.present(ctx, tag)
-	if err != nil {
-		return "", err
-	}
-	if present {
-		b.report(Step{Name: "image " + r.name, Text: "cached as " + tag, Done: true})
-		return tag, nil
+// isEcho says whether err only repeats that another image cannot be made.
+func isEcho(ctx context.Context, err error) bool {
+	return errors.Is(err, errAbandoned) ||
+		errors.Is(context.Cause(ctx), errAbandoned) && errors.Is(err, context.Canceled)
+}
+
+// makeOne builds an image and, before it, what it starts from.
+func (b *imageBuilder) makeOne(ctx context.Context, r recipe, base func() error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if r.base {
 		if err := base(); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return tag, b.timed("image "+r.name, r.what, func() error { return b.build(ctx, r, tag) })
+	err := b.timed("image "+r.name, r.what, func() error { return b.build(ctx, r) })
+	if err != nil {
+		return fmt.Errorf("image %s: %w", r.name, err)
+	}
+	return nil
+}
+
+// teller reports what happens between the start and the end of an image's step.
+func (b *imageBuilder) teller(name string) func(string) {
+	return func(text string) { b.report(Step{Name: "image " + name, Text: text}) }
 }
 
 // timed reports a step before and after do.
@@ -190,7 +252,7 @@ func (b *imageBuilder) timed(name, what string, do func() error) error {
 	b.report(Step{Name: name, Text: what})
 	err := do()
 	if err == nil {
-		b.report(Step{Name: name, Text: "built", Done: true, Took: time.Since(start)})
+		b.report(Step{Name: name, Text: "ready", Done: true, Took: time.Since(start)})
 	}
 	return err
 }
