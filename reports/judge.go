@@ -7,7 +7,7 @@ import "squall/reports/verdict"
 func (r *Run) Judge() {
 	r.Verdict = verdict.Judge(verdict.Input{
 		Objectives: r.Objectives, Recording: r.Recording, Injections: r.Injections,
-		Ledger: r.Ledger, Planned: r.Planned,
+		Ledger: r.Ledger, Planned: r.Planned, Changes: r.Changes,
 	})
 	if v := &r.Verdict; r.Error != "" {
 		switch v.Outcome {
