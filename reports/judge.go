@@ -9,6 +9,9 @@ func (r *Run) Judge() {
 		Objectives: r.Objectives, Recording: r.Recording, Injections: r.Injections,
 		Ledger: r.Ledger, Planned: r.Planned, Changes: r.Changes,
 	})
+	for _, w := range r.Warnings {
+		r.Verdict.Reasons = append(r.Verdict.Reasons, "warning: "+w)
+	}
 	if v := &r.Verdict; r.Error != "" {
 		switch v.Outcome {
 		case verdict.Met, verdict.Inconclusive, verdict.Invalid:

@@ -31,7 +31,9 @@ type Run struct {
 	Events      []Event     `json:"events"`
 	// Changes are what the target was seen to do while it was loaded, asked for or not.
 	Changes []verdict.Change `json:"changes,omitempty"`
-	Error   string           `json:"error,omitempty"` // what ended the run early; empty: it ran to its end
+	// Warnings stand among the reasons of the verdict and change no outcome.
+	Warnings []string `json:"warnings,omitempty"`
+	Error    string   `json:"error,omitempty"` // what ended the run early; empty: it ran to its end
 }
 
 // Environment is the machine and the software that the run depended on.

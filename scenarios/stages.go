@@ -80,6 +80,10 @@ func (r *runner) play(ctx context.Context, journal *chaos.Journal) error {
 	faults.Wait()
 	unwatch()
 	watcher.Wait()
+	if r.system.Unguarded() {
+		r.run.Warnings = append(r.run.Warnings,
+			"the run's reaper ended before the run: a squall killed in this run would have left its containers behind")
+	}
 	r.run.Recording = recording
 	r.run.Duration = time.Since(start)
 	return err
