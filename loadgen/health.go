@@ -36,6 +36,7 @@ type monitor struct {
 	cpuTotal time.Duration
 	elapsed  time.Duration
 	schedMax time.Duration
+	stalls   []Stall // at most one a second
 	problems []string
 }
 
@@ -51,7 +52,7 @@ func (m *monitor) run(ctx context.Context, start time.Time) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	cpu, at := m.processCPU(), time.Now()
-	waits := schedulerWaits()
+	waits, host := schedulerWaits(), hostTicks()
 	for {
 		ended := false
 		select {
@@ -59,9 +60,12 @@ func (m *monitor) run(ctx context.Context, start time.Time) {
 			ended = true
 		case <-ticker.C:
 		}
-		nowCPU, now, nowWaits := m.processCPU(), time.Now(), schedulerWaits()
+		nowCPU, now, nowWaits, nowHost := m.processCPU(), time.Now(), schedulerWaits(), hostTicks()
 		m.sample(nowCPU-cpu, now.Sub(at), waitP99(waits, nowWaits))
-		cpu, at, waits = nowCPU, now, nowWaits
+		m.noteStall(Stall{
+			At: at.Sub(start), For: now.Sub(at), Steal: nowHost.stolenSince(host), SchedP99: waitP99(waits, nowWaits),
+		})
+		cpu, at, waits, host = nowCPU, now, nowWaits, nowHost
 		if ended {
 			return
 		}
@@ -163,7 +167,7 @@ func (l *load) health(length int) Health {
 	h := Health{
 		Cores: l.monitor.cores, CPUMax: l.monitor.cpuMax, SchedP99Max: l.monitor.schedMax,
 		ProbeGapMax: l.prober.gapMax, ProbeGaps: l.prober.sortedGaps(),
-		Warnings: slices.Clone(l.monitor.problems),
+		Stalls: l.monitor.stalls, Warnings: slices.Clone(l.monitor.problems),
 	}
 	if s := l.monitor.elapsed.Seconds(); s > 0 {
 		h.CPU = l.monitor.cpuTotal.Seconds() / s / l.monitor.cores

@@ -116,6 +116,8 @@ type Health struct {
 	Starved     uint64 `json:"starved"`
 	Descriptors uint64 `json:"descriptor_errors"` // EMFILE and ENFILE
 	Ports       uint64 `json:"port_errors"`       // EADDRNOTAVAIL and ENOBUFS
+	// Stalls are the seconds in which the host withheld its cores, in their order.
+	Stalls []Stall `json:"stalls,omitempty"`
 	// Warnings are signals that do not make a run invalid by themselves.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -124,4 +126,13 @@ type Health struct {
 type Gap struct {
 	At  time.Duration `json:"at_ns"` // when the probe before it was sent
 	For time.Duration `json:"for_ns"`
+}
+
+// Stall is a second in which the host withheld its cores from everything that ran on it. A second that
+// took longer than one is a stall too.
+type Stall struct {
+	At       time.Duration `json:"at_ns"` // when the second began
+	For      time.Duration `json:"for_ns"`
+	Steal    float64       `json:"steal"`        // share of all cores that the hypervisor gave to others, 0-1
+	SchedP99 time.Duration `json:"sched_p99_ns"` // of the time that a ready goroutine waited for a core
 }

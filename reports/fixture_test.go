@@ -64,6 +64,9 @@ func fixtureRun(length int) Run {
 				Resolution: 9700 * time.Millisecond,
 			},
 		},
+		Changes: []verdict.Change{
+			{At: 90200 * time.Millisecond, Since: 89100 * time.Millisecond, What: verdict.ChangeEjected, Node: "engine-3", Text: "engine-3 was ejected by the balancer"},
+		},
 		Ledger: []verdict.NodeLedger{{Node: "db-3", Role: "primary", Complete: true, Rows: []verdict.LedgerRow{{Key: "k-1", ID: "1", Hash: "ab", Value: "1305.275"}}}},
 	}
 	for s := range length {
@@ -184,6 +187,10 @@ func fixtureVerdict(length float64) verdict.Verdict {
 		Audit: verdict.Audit{
 			Acknowledged: 6420, Unknown: 121, Refused: 96, Recovered: 37, CheckedNodes: []string{"db-3", "db-2", "db-1"}, Complete: true,
 			Examples: []string{"key 00a1: unknown to the client (timeout at 99.2 s), found once"},
+		},
+		Unplanned: []verdict.Unplanned{
+			{At: 90.2, What: verdict.ChangeEjected, Node: "engine-3", Text: "engine-3 was ejected by the balancer", Why: "no fault was under way, and the host was healthy for 10s before"},
+			{At: 140.0004, What: verdict.ChangePrimary, Node: "db-2", Text: "db-2 is primary (timeline 3), it was db-3 (timeline 2)", HostStoodStill: true, Why: "the host stood still: no probe was sent for 2.3 s at 133.1 s"},
 		},
 		Objectives: []verdict.Result{
 			{Text: "p99(calculate) <= 300ms before", Outcome: verdict.Met, Value: 51.2, Bound: 300, Unit: "ms", Samples: 1043, Phase: "before", Why: "upper bound of p99 at 95 %: 58.1 ms"},

@@ -49,6 +49,11 @@ func New(run Run) *Record {
 			rounded(f.RTORead), rounded(f.Outage), rounded(f.Resolution), round3(f.Precision),
 		})
 	}
+	r.Unplanned = make([]Unplanned, 0, len(v.Unplanned))
+	for _, u := range v.Unplanned {
+		u.At = round3(u.At)
+		r.Unplanned = append(r.Unplanned, Unplanned(u))
+	}
 	r.Objectives = newObjectives(v.Objectives, run.Objectives)
 	r.Events = make([]LogLine, 0, len(run.Events))
 	for _, e := range run.Events {

@@ -7,8 +7,11 @@ import "squall/reports/verdict"
 func (r *Run) Judge() {
 	r.Verdict = verdict.Judge(verdict.Input{
 		Objectives: r.Objectives, Recording: r.Recording, Injections: r.Injections,
-		Ledger: r.Ledger, Planned: r.Planned,
+		Ledger: r.Ledger, Planned: r.Planned, Changes: r.Changes,
 	})
+	for _, w := range r.Warnings {
+		r.Verdict.Reasons = append(r.Verdict.Reasons, "warning: "+w)
+	}
 	if v := &r.Verdict; r.Error != "" {
 		switch v.Outcome {
 		case verdict.Met, verdict.Inconclusive, verdict.Invalid:

@@ -44,6 +44,10 @@ func Markdown(w io.Writer, rec *Record) error {
 		"fault", "detected", "RTO write",
 		"RTO read", "longest outage", "full redundancy", "precision",
 	}, failoverRows(rec), 0)
+	if len(rec.Unplanned) > 0 {
+		markdownTable(&b, "Unplanned: what no fault asked for", []string{"at", "what", "whose doing", "why"},
+			unplannedRows(rec), -1)
+	}
 	fmt.Fprintf(&b, "\n### Audit of the ledger\n\n%s\n", plainMD(auditLine(rec.Audit)))
 	if len(rec.Audit.Examples) > 0 {
 		b.WriteString("\n")
@@ -81,7 +85,7 @@ func markdownTable(b *bytes.Buffer, title string, head []string, rows [][]string
 	}
 }
 
-// objectiveRows, faultRows and failoverRows are the tables that every text view shows.
+// objectiveRows, faultRows, failoverRows and unplannedRows are the tables that every text view shows.
 func objectiveRows(rec *Record) [][]string {
 	var rows [][]string
 	for _, o := range rec.Objectives {
@@ -118,6 +122,22 @@ func failoverRows(rec *Record) [][]string {
 		})
 	}
 	return rows
+}
+
+func unplannedRows(rec *Record) [][]string {
+	var rows [][]string
+	for _, u := range rec.Unplanned {
+		rows = append(rows, []string{timeS(u.At), u.Text, u.Doing(), u.Why})
+	}
+	return rows
+}
+
+// Doing says whose it was.
+func (u Unplanned) Doing() string {
+	if u.HostStoodStill {
+		return "the host's"
+	}
+	return "the target's own"
 }
 
 // plainMD makes a text safe inside a paragraph or a table cell: no markup of its own, no HTML.

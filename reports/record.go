@@ -33,6 +33,7 @@ type Record struct {
 	Phases      []verdict.Phase `json:"phases"`
 	Injections  []Injection     `json:"injections"`
 	Failover    []Failover      `json:"failover"`
+	Unplanned   []Unplanned     `json:"unplanned"`
 	Audit       verdict.Audit   `json:"audit"`
 	Objectives  []Objective     `json:"objectives"`
 	Health      Health          `json:"health"`
@@ -115,6 +116,16 @@ type Failover struct {
 	Outage     *float64 `json:"outage_s"`     // null: no acknowledged write to measure it by
 	Resolution *float64 `json:"resolution_s"` // null: full redundancy was never verified
 	Precision  float64  `json:"precision_s"`
+}
+
+// Unplanned is a change of the target that no fault asked for.
+type Unplanned struct {
+	At             float64 `json:"at_s"`
+	What           string  `json:"what"` // primary, timeline, primaries or ejected
+	Node           string  `json:"node"`
+	Text           string  `json:"text"`
+	HostStoodStill bool    `json:"host_stood_still"` // false: the target's own doing
+	Why            string  `json:"why"`              // it was judged so
 }
 
 // Objective is one judged objective with its evidence.

@@ -150,6 +150,11 @@ func TestJudgeNeverPassesARunThatEndedEarly(t *testing.T) {
 	if run.Verdict.Outcome != verdict.Error || run.Verdict.ExitCode != 5 {
 		t.Errorf("Judge() = %s, exit %d, want error, exit 5", run.Verdict.Outcome, run.Verdict.ExitCode)
 	}
+	run.Warnings = []string{"the reaper ended"}
+	run.Judge()
+	if why := New(run).why(); why[len(why)-1] != "warning: the reaper ended" {
+		t.Errorf("why() = %q, want the run's warning at its end", why)
+	}
 	if n := strings.Count(strings.Join(New(run).why(), "|"), run.Error); n != 1 {
 		t.Errorf("why() tells the error %d times, want once: %q", n, New(run).why())
 	}

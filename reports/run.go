@@ -29,7 +29,11 @@ type Run struct {
 	Environment Environment `json:"environment"`
 	Nodes       []Node      `json:"nodes"`
 	Events      []Event     `json:"events"`
-	Error       string      `json:"error,omitempty"` // what ended the run early; empty: it ran to its end
+	// Changes are what the target was seen to do while it was loaded, asked for or not.
+	Changes []verdict.Change `json:"changes,omitempty"`
+	// Warnings stand among the reasons of the verdict and change no outcome.
+	Warnings []string `json:"warnings,omitempty"`
+	Error    string   `json:"error,omitempty"` // what ended the run early; empty: it ran to its end
 }
 
 // Environment is the machine and the software that the run depended on.

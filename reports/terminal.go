@@ -9,6 +9,9 @@ import (
 	"unicode/utf8"
 )
 
+// maxTerminalRows is how many changes the end of a run shows; the others stand in result.json.
+const maxTerminalRows = 10
+
 // Terminal writes the verdict as text for the end of a run: outcome, objectives, faults, failover
 // and audit in aligned columns. With color it uses ANSI colours; the marks tell the same without.
 func Terminal(w io.Writer, rec *Record, color bool) error {
@@ -67,6 +70,7 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 		})
 	}
 	columns(&b, "failover", rows, nil, color)
+	terminalUnplanned(&b, rec.Unplanned, color)
 	fmt.Fprintf(&b, "\naudit\n  %s\n", printable(auditLine(rec.Audit)))
 	for _, e := range rec.Audit.Examples[:min(len(rec.Audit.Examples), 5)] {
 		fmt.Fprintf(&b, "    %s\n", printable(e))
@@ -74,6 +78,23 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 	fmt.Fprintf(&b, "\nrepeat  %s\n", printable(rec.Command))
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+func terminalUnplanned(b *bytes.Buffer, list []Unplanned, color bool) {
+	var rows [][]string
+	var outcomes []verdict.Outcome
+	for _, u := range list[:min(len(list), maxTerminalRows)] {
+		outcome := verdict.Inconclusive
+		if u.HostStoodStill {
+			outcome = verdict.Invalid
+		}
+		rows = append(rows, []string{mark(outcome), timeS(u.At), u.Text, u.Doing() + " doing", u.Why})
+		outcomes = append(outcomes, outcome)
+	}
+	columns(b, "unplanned", rows, outcomes, color)
+	if more := len(list) - len(rows); more > 0 {
+		fmt.Fprintf(b, "  and %s more in result.json\n", plural(more, "change"))
+	}
 }
 
 // columns writes a titled table whose first cell is a mark, painted by the outcome of its row.

@@ -158,6 +158,9 @@ func TestLoadedRunIsJudgedTheSame(t *testing.T) {
 	if diff := cmp.Diff(storable(run.Verdict), storable(loaded.Verdict), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the loaded run is judged differently (-want +got):\n%s", diff)
 	}
+	if list := loaded.Verdict.Unplanned; len(list) != 1 || list[0].Node != "engine-3" {
+		t.Errorf("unplanned %+v, want the ejection of engine-3 that was seen between two faults", list)
+	}
 	if rec := New(loaded); len(rec.Objectives) < 4 || rec.Outcome != verdict.Missed {
 		t.Errorf("outcome %s of %d objectives, want missed of at least 4", rec.Outcome, len(rec.Objectives))
 	}

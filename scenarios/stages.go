@@ -57,7 +57,13 @@ func (r *runner) play(ctx context.Context, journal *chaos.Journal) error {
 	r.run.StartedAt = start.UTC()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var faults sync.WaitGroup
+	watching, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	var watcher, faults sync.WaitGroup
+	watcher.Go(func() {
+		w := watch{system: r.system, start: start, notify: r.changed}
+		r.run.Changes = w.run(watching)
+	})
 	faults.Go(func() {
 		r.run.Injections = chaos.Play(ctx, chaos.PlayOptions{
 			Start: start, Faults: r.Faults, System: r.system, Journal: journal, Run: r.id,
@@ -72,6 +78,12 @@ func (r *runner) play(ctx context.Context, journal *chaos.Journal) error {
 		stop() // no load: the faults are undone at once and the run ends
 	}
 	faults.Wait()
+	unwatch()
+	watcher.Wait()
+	if r.system.Unguarded() {
+		r.run.Warnings = append(r.run.Warnings,
+			"the run's reaper ended before the run: a squall killed in this run would have left its containers behind")
+	}
 	r.run.Recording = recording
 	r.run.Duration = time.Since(start)
 	return err
@@ -139,6 +151,8 @@ func (r *runner) event(e chaos.Event) {
 		r.Progress.Event(e)
 	}
 }
+
+func (r *runner) changed(c verdict.Change) { r.note("info", "target: "+c.Text) }
 
 // note adds a line to the run's own log, with the time of day: second zero is not known yet while
 // the system comes up.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -218,6 +219,21 @@ func (s *System) checkBalancer(ctx context.Context, n Node) error {
 	}
 	_, err = s.expectOK(ctx, n, "http", "/readyz")
 	return err
+}
+
+// ServersUp names the engines and reporting nodes that the balancer sends requests to now.
+func (s *System) ServersUp(ctx context.Context) (map[string]bool, error) {
+	up := make(map[string]bool)
+	for _, n := range s.role(RoleBalancer) {
+		// The servers alone: HAProxy's whole list is ten times as long.
+		body, err := s.expectOK(ctx, n, "metrics", "/metrics?scope=server")
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", n.Name, err)
+		}
+		maps.Copy(up, serversUp(string(body), "engines"))
+		maps.Copy(up, serversUp(string(body), "reporting"))
+	}
+	return up, nil
 }
 
 // serversUp reads which servers of a proxy HAProxy's exporter calls up.

@@ -3,6 +3,9 @@ package target
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -138,5 +141,30 @@ func TestGraded(t *testing.T) {
 		if got := graded("memory", test.have, leastMemory, goodMemory).Level; got != test.want {
 			t.Errorf("graded(%d) = %s, want %s", test.have, got, test.want)
 		}
+	}
+}
+
+// TestSystemServersUp asks a balancer on the loopback for its servers alone.
+func TestSystemServersUp(t *testing.T) {
+	asked := ""
+	balancer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.RequestURI()
+		fmt.Fprint(w, `haproxy_server_status{proxy="engines",server="engine-1",state="UP"} 1
+haproxy_server_status{proxy="engines",server="engine-2",state="UP"} 0
+haproxy_server_status{proxy="engines",server="engine-2",state="DOWN"} 1
+haproxy_server_status{proxy="reporting",server="reporting-1",state="UP"} 1
+`)
+	}))
+	defer balancer.Close()
+	s := &System{http: newLoopbackClient(), nodes: []Node{{
+		Name: "balancer-1", Role: RoleBalancer, Endpoints: map[string]string{"metrics": balancer.Listener.Addr().String()},
+	}}}
+	up, err := s.ServersUp(t.Context())
+	if err != nil || len(up) != 2 || !up["engine-1"] || !up["reporting-1"] || asked != "/metrics?scope=server" {
+		t.Errorf("ServersUp() = %v, %v after asking for %s, want engine-1 and reporting-1", up, err, asked)
+	}
+	balancer.Close()
+	if up, err := s.ServersUp(t.Context()); err == nil {
+		t.Errorf("ServersUp() without a balancer = %v, want an error: silence is no change", up)
 	}
 }

@@ -209,8 +209,13 @@ func (s *System) startReaperOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.reaper, err = dialReaper(ctx, net.JoinHostPort(loopback, strconv.Itoa(port)))
-	return err
+	address := net.JoinHostPort(loopback, strconv.Itoa(port))
+	conn, err := dialReaper(ctx, address)
+	if err != nil {
+		return err
+	}
+	s.reaper = holdReaper(ctx, conn, address, s.log, reconnectWithin)
+	return nil
 }
 
 // dialReaper connects, waits for the reaper's word and answers it. Docker's proxy accepts connections

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -91,7 +90,7 @@ type System struct {
 	network  string // its name
 	prefixes []netip.Prefix
 	http     *http.Client
-	reaper   net.Conn // open as long as the run lives; nil without a reaper
+	reaper   *reaperLine // held as long as the run lives; nil without a reaper
 
 	mu    sync.RWMutex
 	nodes []Node // in the order of their names
@@ -140,6 +139,10 @@ func (s *System) Prefixes() []netip.Prefix { return slices.Clone(s.prefixes) }
 // Images names the images by what they hold.
 func (s *System) Images() map[string]string { return maps.Clone(s.images.All()) }
 
+// Unguarded says that the run's reaper ended while the run went on: a killed harness would leave the
+// run behind. It is false for a system that was started without a reaper.
+func (s *System) Unguarded() bool { return s.reaper != nil && s.reaper.lost() }
+
 // downTimeout bounds a removal, which goes on when its caller was cancelled.
 const downTimeout = time.Minute
 
@@ -148,11 +151,11 @@ const downTimeout = time.Minute
 func (s *System) Down(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downTimeout)
 	defer cancel()
-	_, err := removeRun(ctx, s.docker.Client, s.runID, "")
 	if s.reaper != nil {
-		// Its other end was just removed; an error of the closing says nothing.
-		_ = s.reaper.Close()
+		s.reaper.expectEnd()
+		defer s.reaper.close() // only now: a kill in the middle of the removal still has its reaper
 	}
+	_, err := removeRun(ctx, s.docker.Client, s.runID, "")
 	if err != nil {
 		return fmt.Errorf("system down: %w", err)
 	}

@@ -20,21 +20,17 @@ const (
 // Judge judges a run. It is pure, and never Met by default: what is not proven is Inconclusive, a
 // generator that cannot be trusted makes the run Invalid, a fault that could not be injected or
 // undone makes it an Error. The worst wins, in the order Missed, Error, Invalid, Inconclusive, Met.
-// An aborted run is Aborted, unless a fault was left behind. Whatever the generator was like, a
+// A change of the target that no fault asked for is a warning, or makes the run Invalid where the host
+// stood still before it. An aborted run is Aborted, unless a fault was left behind. Whatever the generator was like, a
 // ledger that contradicts its receipts makes the run Missed.
 func Judge(in Input) Verdict {
 	if in.Recording == nil {
 		return Verdict{Outcome: Error, ExitCode: ExitError, Reasons: []string{"nothing was recorded"}}
 	}
-	c := court{
-		in: in, windows: cut(in), probes: newProbeLog(in.Recording),
-		failover: Failovers(in),
-	}
-	c.stalls = c.standstills()
-	c.audit, c.examples = audit(in.Recording.Writes, in.Ledger)
+	c := newCourt(in)
 	v := Verdict{
 		Reasons: []string{}, Phases: []Phase{}, Objectives: []Result{},
-		Failover: c.failover, Audit: c.audit,
+		Failover: c.failover, Audit: c.audit, Unplanned: c.unplanned,
 	}
 	for _, w := range c.windows {
 		v.Phases = append(v.Phases, w.export())
@@ -43,8 +39,17 @@ func Judge(in Input) Verdict {
 		v.Objectives = append(v.Objectives, c.judge(o))
 	}
 	v.Objectives = append(v.Objectives, c.implicit()...)
+	v.conclude(c.findings(v.Objectives), in.Recording.Aborted)
+	for _, u := range v.Unplanned {
+		if !u.HostStoodStill {
+			v.Reasons = append(v.Reasons, u.warning())
+		}
+	}
+	return v
+}
 
-	findings := c.findings(v.Objectives)
+// conclude makes outcome, exit code and reasons of the findings.
+func (v *Verdict) conclude(findings []finding, aborted bool) {
 	slices.SortStableFunc(findings, func(a, b finding) int { return severity(b.outcome) - severity(a.outcome) })
 	v.Outcome = Met
 	for _, f := range findings {
@@ -53,29 +58,40 @@ func Judge(in Input) Verdict {
 		}
 		v.Reasons = append(v.Reasons, f.reason)
 	}
-	if in.Recording.Aborted && !slices.ContainsFunc(findings, func(f finding) bool { return f.outcome == Error }) {
+	if aborted && !slices.ContainsFunc(findings, func(f finding) bool { return f.outcome == Error }) {
 		v.Outcome = Aborted
 		v.Reasons = append([]string{"the run was interrupted; what follows is of the part that was recorded"}, v.Reasons...)
-	} else if in.Recording.Aborted {
+	} else if aborted {
 		v.Outcome = Error
 	}
 	v.ExitCode = exitCode(v.Outcome)
 	if v.Outcome == Met {
 		v.Reasons = []string{fmt.Sprintf("all %d objectives were met", len(v.Objectives))}
 	}
-	return v
 }
 
 // court is a run before its judge: everything that several objectives are judged by, worked out
 // once.
 type court struct {
-	in       Input
-	windows  []window
-	probes   probeLog
-	failover []Failover
-	stalls   []standstill // that hid what an objective is timed by
-	audit    Audit
-	examples exampleBox
+	in        Input
+	windows   []window
+	probes    probeLog
+	failover  []Failover
+	unplanned []Unplanned
+	blames    []blame // stretches that the host spoilt
+	audit     Audit
+	examples  exampleBox
+}
+
+func newCourt(in Input) *court {
+	c := &court{in: in, windows: cut(in), probes: newProbeLog(in.Recording), failover: Failovers(in)}
+	c.audit, c.examples = audit(in.Recording.Writes, in.Ledger)
+	for _, s := range c.standstills() {
+		c.blames = append(c.blames, s.blame())
+	}
+	changes, blames := spontaneous(in)
+	c.unplanned, c.blames = changes, append(c.blames, blames...)
+	return c
 }
 
 func (c *court) judge(o Objective) Result {
@@ -136,8 +152,8 @@ func (c *court) findings(results []Result) []finding {
 		}
 		add(Invalid, "the load generator was not trustworthy: %s", why)
 	}
-	for _, s := range c.stalls {
-		add(Invalid, "%s", s)
+	for _, b := range c.blames {
+		add(Invalid, "%s", b.why)
 	}
 	if len(c.in.Objectives) == 0 {
 		add(Inconclusive, "the scenario has no objectives, so nothing was proven")

@@ -43,8 +43,8 @@ func (c *court) judgeWindow(o Objective) Result {
 	case !c.in.Recording.Health.Valid:
 		return r.inconclusive("%s; measured all the same: %s", untrustworthy, r.Why)
 	}
-	if s, found := c.blamedOn(w); found && r.Outcome == Missed {
-		return r.inconclusive("%s; measured all the same: %s", s, r.Why)
+	if b, found := c.blamedOn(w); found && r.Outcome == Missed {
+		return r.inconclusive("%s; measured all the same: %s", b.why, r.Why)
 	}
 	return r
 }

@@ -25,6 +25,8 @@ func (s standstill) String() string {
 
 func (s standstill) span() span { return span{s.At, s.At + s.For} }
 
+func (s standstill) blame() blame { return blame{s.span(), s.String()} }
+
 // intolerable is the shortest gap that is a standstill.
 func (c *court) intolerable() time.Duration { return max(starvedGap, 2*c.in.Recording.ProbeEvery) }
 
@@ -96,14 +98,14 @@ func (c *court) unseen() bool {
 	return len(h.ProbeGaps) == 0 && h.ProbeGapMax > c.intolerable()
 }
 
-// blamedOn is the standstill that coloured a phase: what is bad in it may be the host's doing.
-func (c *court) blamedOn(w window) (standstill, bool) {
-	for _, s := range c.stalls {
-		for at := int(s.At / time.Second); at <= int((s.At+s.For)/time.Second); at++ {
+// blamedOn is the stretch that the host spoilt in a phase: what is bad in it may be the host's doing.
+func (c *court) blamedOn(w window) (blame, bool) {
+	for _, b := range c.blames {
+		for at := max(w.start, int(b.start/time.Second)); at < w.end && b.touches(at); at++ {
 			if w.has(at) {
-				return s, true
+				return b, true
 			}
 		}
 	}
-	return standstill{}, false
+	return blame{}, false
 }

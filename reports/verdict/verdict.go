@@ -5,6 +5,7 @@ package verdict
 import (
 	"squall/chaos"
 	"squall/loadgen"
+	"time"
 )
 
 // Input is everything that a verdict rests on.
@@ -14,7 +15,26 @@ type Input struct {
 	Injections []chaos.Injection
 	Ledger     []NodeLedger // read back from each database node after the run
 	Planned    []PlannedSecond
+	Changes    []Change // of the target, seen by who watched it
 }
+
+// Change is something that the target did by itself, or because of a fault: another node leads, or one
+// gets no requests any more.
+type Change struct {
+	At    time.Duration `json:"at_ns"`    // when it was seen, since the start of the load
+	Since time.Duration `json:"since_ns"` // when it was last seen not to be so yet
+	What  string        `json:"what"`     // primary, timeline, primaries, ejected
+	Node  string        `json:"node"`
+	Text  string        `json:"text"` // one sentence for people
+}
+
+// What a Change can be.
+const (
+	ChangePrimary   = "primary"   // another node is primary
+	ChangeTimeline  = "timeline"  // the same node is primary on a new timeline
+	ChangePrimaries = "primaries" // two nodes say that they are
+	ChangeEjected   = "ejected"   // the balancer sends it no requests any more
+)
 
 // PlannedSecond is the scheduled rate of all classes together in one second.
 type PlannedSecond struct {
@@ -61,6 +81,8 @@ type Verdict struct {
 	Objectives []Result   `json:"objectives"`
 	Failover   []Failover `json:"failover"`
 	Audit      Audit      `json:"audit"`
+	// Unplanned are the changes of the target that no fault asked for.
+	Unplanned []Unplanned `json:"unplanned"`
 }
 
 // Phase is a window of the run and what each class saw in it.
