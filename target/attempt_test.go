@@ -19,7 +19,7 @@ var errAway = errors.New("connection refused")
 func tries(ctx context.Context, do func(ctx context.Context, at time.Duration) error) ([]int, error) {
 	var began []int
 	start := time.Now()
-	err := attempt(ctx, effort{step: "mmdebstrap", within: time.Minute, advice: "look at the mirror"},
+	err := attempt(ctx, effort{step: "mmdebstrap", within: 100 * time.Second, advice: "look at the mirror"},
 		func(string) {}, func(ctx context.Context) error {
 			at := time.Since(start)
 			began = append(began, int(at.Seconds()))
@@ -49,13 +49,13 @@ func TestAttempt(t *testing.T) {
 		{"refused for good", func(context.Context, time.Duration) error { return errAway },
 			[]int{0, 5, 20, 50, 95, 140}, "mmdebstrap: given up after 6 tries in 2m20s: connection refused"},
 		{"swallowed for good: each try at its limit, and three of them", hang,
-			[]int{0, 65, 140}, "given up after 3 tries in 3m20s: no end within 1m0s"},
+			[]int{0, 105, 220}, "given up after 3 tries in 5m20s: no end within 1m40s"},
 		{"hangs once", func(ctx context.Context, at time.Duration) error {
 			if at == 0 {
 				return hang(ctx, at)
 			}
 			return nil
-		}, []int{0, 65}, ""},
+		}, []int{0, 105}, ""},
 		{"permanent", func(context.Context, time.Duration) error {
 			return permanentError{errors.New("no space left")}
 		}, []int{0}, "given up after one try in 0s: no space left"},

@@ -55,7 +55,7 @@ func (b *imageBuilder) pull(ctx context.Context) error {
 }
 
 // bootstrapBase makes the base image with mmdebstrap. Without a mirror argument mmdebstrap takes
-// Debian's own, with security and updates.
+// Debian's own, with security and updates. It removes its tree also when it is ended.
 func (b *imageBuilder) bootstrapBase(ctx context.Context, tool string) error {
 	dir, err := os.MkdirTemp("", "squall-base-")
 	if err != nil {
@@ -64,11 +64,6 @@ func (b *imageBuilder) bootstrapBase(ctx context.Context, tool string) error {
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "base.tar")
 	cmd := exec.CommandContext(ctx, tool, bootstrapArgs(file)...)
-	if os.Geteuid() == 0 {
-		// What a killed one leaves goes with our directory. Not as another user: mmdebstrap then works
-		// under ids that may not enter it.
-		cmd.Env = append(os.Environ(), "TMPDIR="+dir)
-	}
 	if output, err := runChild(ctx, cmd); err != nil {
 		return failure("mmdebstrap", err, lastLines(string(output), buildLines))
 	}

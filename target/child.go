@@ -3,7 +3,7 @@ package target
 import (
 	"bytes"
 	"context"
-	"errors"
+	"fmt"
 	"os/exec"
 	"syscall"
 	"time"
@@ -27,7 +27,9 @@ func runChild(ctx context.Context, cmd *exec.Cmd) ([]byte, error) {
 	if ctx.Err() != nil && cmd.Process != nil {
 		// What did not heed SIGTERM. Usually nobody is left, and the error says so.
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		err = errors.Join(ctx.Err(), err)
+		if err != nil {
+			err = fmt.Errorf("%w (%w)", err, ctx.Err())
+		}
 	}
 	return output.Bytes(), err
 }

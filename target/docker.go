@@ -52,6 +52,10 @@ func connect(ctx context.Context) (*testcontainers.DockerClient, error) {
 	if err != nil {
 		return nil, fmt.Errorf("docker: %w: %w", ErrNoDocker, err)
 	}
+	if err := checkHost(os.Getenv("DOCKER_HOST"), docker.DaemonHost()); err != nil {
+		docker.Close()
+		return nil, fmt.Errorf("docker: %w", err)
+	}
 	version, err := docker.ServerVersion(ctx, client.ServerVersionOptions{})
 	if err != nil {
 		docker.Close()
@@ -62,6 +66,17 @@ func connect(ctx context.Context) (*testcontainers.DockerClient, error) {
 		return nil, fmt.Errorf("docker: %w", err)
 	}
 	return docker, nil
+}
+
+// checkHost refuses another daemon than the one that the environment names. Subtle: testcontainers
+// goes on to the next it knows when that one does not answer, and things would be made, and removed,
+// on a machine that nobody meant.
+func checkHost(wanted, got string) error {
+	if wanted != "" && got != wanted {
+		return fmt.Errorf("%w at DOCKER_HOST=%s, or tc.host in ~/.testcontainers.properties names another; "+
+			"not using %s instead", ErrNoDocker, wanted, got)
+	}
+	return nil
 }
 
 // checkAPI refuses a daemon older than minimumAPI.

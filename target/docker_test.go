@@ -124,3 +124,16 @@ func TestPortTaken(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckHost: a daemon that does not answer is not replaced by another.
+func TestCheckHost(t *testing.T) {
+	const standard, other = "unix:///var/run/docker.sock", "tcp://10.0.0.1:2375"
+	for _, wanted := range []string{"", standard} {
+		if err := checkHost(wanted, standard); err != nil {
+			t.Errorf("checkHost(%q, %q) = %v, want nil", wanted, standard, err)
+		}
+	}
+	if err := checkHost(other, standard); !errors.Is(err, ErrNoDocker) || !strings.Contains(err.Error(), other) {
+		t.Errorf("checkHost(%q, %q) = %v, want ErrNoDocker with both", other, standard, err)
+	}
+}

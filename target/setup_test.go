@@ -14,6 +14,9 @@ import (
 // it printed, and the calls that it made. A program is the body of a shell script.
 func runSetup(t *testing.T, programs map[string]string) (code int, output, calls string) {
 	t.Helper()
+	if _, err := os.Stat("ecotrack/setup.sh"); err != nil { // also tells go test what it depends on
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	log := filepath.Join(dir, "calls")
 	pretend := map[string]string{
