@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -134,7 +135,7 @@ func dial(t *testing.T, namespace, network, local, addr string) net.Conn {
 	t.Helper()
 	var c net.Conn
 	inside(t, namespace, func() (err error) {
-		d := net.Dialer{Timeout: 10 * time.Second}
+		d := net.Dialer{Timeout: patience, KeepAlive: -1} // an idle connection is silent
 		if local != "" {
 			d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(local)}
 		}
@@ -145,26 +146,52 @@ func dial(t *testing.T, namespace, network, local, addr string) net.Conn {
 	return c
 }
 
-// medianRTT sends n small messages over a connection, one after the other.
-func medianRTT(t *testing.T, c net.Conn, n int) time.Duration {
+// patience bounds what is certain to happen, so that a test ends when it does not. It is no statement
+// about speed: a machine may stall for seconds at any point of a test, so that a packet can always
+// be late but never early.
+const patience = 2 * time.Minute
+
+// lease is far longer than a test: no agent of these tests falls silent by accident.
+const lease = 10 * time.Minute
+
+// rtt sends a small message over a connection and waits for its echo.
+func rtt(t *testing.T, c net.Conn) time.Duration {
 	t.Helper()
-	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	var all []time.Duration
 	b := make([]byte, 32)
-	for range n {
-		began := time.Now()
-		if _, err := c.Write(b); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadFull(c, b); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, time.Since(began))
+	began := time.Now()
+	if _, err := c.Write(b); err != nil {
+		t.Fatal(err)
 	}
-	slices.Sort(all)
-	return all[n/2]
+	if _, err := io.ReadFull(c, b); err != nil {
+		t.Fatal(err)
+	}
+	return time.Since(began)
+}
+
+// fastestRTT is the least of n.
+func fastestRTT(t *testing.T, c net.Conn, n int) time.Duration {
+	t.Helper()
+	least := rtt(t, c)
+	for range n - 1 {
+		least = min(least, rtt(t, c))
+	}
+	return least
+}
+
+// fasterThan sends messages until one is back in less than limit. One that is held for limit or
+// longer never is, however fast the machine; one that is not held will be, however slow.
+func fasterThan(t *testing.T, limit time.Duration, what string, c net.Conn) {
+	t.Helper()
+	least := patience
+	for began := time.Now(); time.Since(began) < patience; {
+		if least = min(least, rtt(t, c)); least < limit {
+			return
+		}
+	}
+	t.Errorf("%s: fastest RTT within %s is %s, want below %s", what, patience, least, limit)
 }
 
 // process is an agent in a namespace.
@@ -230,15 +257,15 @@ func (p *process) undo(t *testing.T) Status {
 func untilGone(t *testing.T, namespace string) time.Duration {
 	t.Helper()
 	began := time.Now()
-	eye := start(t, namespace, time.Minute)
+	eye := start(t, namespace, lease)
 	for {
 		st := eye.status(t)
 		bound := readQueues(t, namespace)
 		if len(st.Tables) == 0 && len(bound) == 0 {
 			return time.Since(began)
 		}
-		if time.Since(began) > 10*time.Second {
-			t.Fatalf("after 10 s still there: %v, queues %v", st.Tables, bound)
+		if time.Since(began) > patience {
+			t.Fatalf("after %s still there: %v, queues %v", patience, st.Tables, bound)
 		}
 		<-time.After(10 * time.Millisecond)
 	}
@@ -257,7 +284,7 @@ const delay = 60 * time.Millisecond
 
 func TestContainerAgentProbe(t *testing.T) {
 	n := newNamespaces(t)
-	p := start(t, n.victim, time.Minute)
+	p := start(t, n.victim, lease)
 	if got := *p.ask(t, Request{Op: OpProbe}).Probe; got != (Probe{}) {
 		t.Errorf("probe = %+v, want every mechanism to work", got)
 	}
@@ -276,33 +303,30 @@ func TestContainerAgentDelaysAnExistingConnection(t *testing.T) {
 	v4 := dial(t, n.client, "tcp4", "", "10.213.0.2:9000")
 	v6 := dial(t, n.client, "tcp6", "", "[fd13::2]:9000")
 	local := dial(t, n.victim, "tcp4", "", "10.213.0.2:9000") // goes over lo
-	before := medianRTT(t, v4, 30)
+	fasterThan(t, delay, "before", v4)
 
-	p := start(t, n.victim, time.Minute)
+	p := start(t, n.victim, lease)
 	p.apply(t, Rules{Name: "test", Delay: delay})
 	for name, c := range map[string]net.Conn{"IPv4": v4, "IPv6": v6} {
-		if got := medianRTT(t, c, 20); got < delay {
-			t.Errorf("%s: median RTT %s with a delay of %s, %s before: want at least the delay", name, got, delay, before)
+		if got := fastestRTT(t, c, 20); got < delay {
+			t.Errorf("%s: fastest RTT %s with a delay of %s, want at least the delay", name, got, delay)
 		}
+		fasterThan(t, 2*delay, name+" delayed once", c)
 	}
-	if got := medianRTT(t, local, 20); got > delay/2 {
-		t.Errorf("median RTT over lo %s, want it undelayed", got)
-	}
+	fasterThan(t, delay, "over lo", local)
 	st := p.status(t)
+	for began := time.Now(); st.Matched != st.Queued && time.Since(began) < patience; {
+		st = p.status(t) // a packet may come between the reading of two counters
+	}
 	if st.Matched == 0 || st.Matched != st.Queued || st.Held == 0 || st.Dropped != 0 || st.HoldP50 < delay || st.HoldP99 < st.HoldP50 {
 		t.Errorf("status %+v, want every packet held for %s and none dropped", st, delay)
-	}
-	if st.HoldP50 > 2*delay {
-		t.Errorf("median hold %s, want about %s", st.HoldP50, delay)
 	}
 	// Packets that came while the final figures were read are held and not in Queued.
 	if end := p.undo(t); end.Held < end.Queued || end.Queued < st.Queued || end.HoldP50 == 0 {
 		t.Errorf("final status %+v, want the figures kept and every queued packet held", end)
 	}
 	untilGone(t, n.victim)
-	if got := medianRTT(t, v4, 20); got > delay/2 {
-		t.Errorf("median RTT %s after undo, %s before: want it undelayed", got, before)
-	}
+	fasterThan(t, delay, "after undo", v4)
 }
 
 func TestContainerAgentDropsAsAsked(t *testing.T) {
@@ -310,11 +334,11 @@ func TestContainerAgentDropsAsAsked(t *testing.T) {
 	echo(t, n.victim, "0.0.0.0:9000")
 	tcp := dial(t, n.client, "tcp4", "", "10.213.0.2:9000")
 	udp := dial(t, n.client, "udp4", "", "10.213.0.2:9000")
-	medianRTT(t, tcp, 5)
-	p := start(t, n.victim, time.Minute)
+	fastestRTT(t, tcp, 5)
+	p := start(t, n.victim, lease)
 	p.apply(t, Rules{Name: "test", LossPercent: 20})
 	const sent = 2000
-	lost := sent - answered(t, udp, sent)
+	lost := sent - answered(t, udp, 0, sent, func() int { return int(p.status(t).Dropped) })
 	if !near(sent, lost, 0.20) {
 		t.Errorf("%d of %d datagrams lost, want 20%%", lost, sent)
 	}
@@ -326,38 +350,54 @@ func TestContainerAgentDropsAsAsked(t *testing.T) {
 	if others := int(st.Matched) - sent; int(st.Dropped) < lost || int(st.Dropped) > lost+others {
 		t.Errorf("%d dropped by the rule, %d lost as the client sees it and %d other packets, want the same", st.Dropped, lost, others)
 	}
-	medianRTT(t, tcp, 40) // the connection lives: TCP sends again
-	if after := p.status(t); after.Dropped <= st.Dropped {
+	after := st
+	for began := time.Now(); after.Dropped <= st.Dropped && time.Since(began) < patience; after = p.status(t) {
+		fastestRTT(t, tcp, 20) // the connection lives: TCP sends again
+	}
+	if after.Dropped <= st.Dropped {
 		t.Errorf("dropped %d, then %d, want packets of the connection among them", st.Dropped, after.Dropped)
 	}
 	p.undo(t)
-	if got := answered(t, udp, 200); got != 200 {
-		t.Errorf("%d of 200 datagrams answered after undo, want all", got)
-	}
+	answered(t, udp, sent, 200, func() int { return 0 })
 }
 
-// answered sends datagrams one after the other in small groups and counts what comes back.
-func answered(t *testing.T, c net.Conn, n int) (got int) {
+// answered sends n datagrams, numbered from first on, in small groups and counts what comes back. A
+// datagram is lost only when the rule has dropped one for it; an answer that is merely late is waited
+// for.
+func answered(t *testing.T, c net.Conn, first, n int, dropped func() int) (got int) {
 	t.Helper()
 	b := make([]byte, 64)
 	for i := range n {
-		binary.BigEndian.PutUint32(b, uint32(i))
+		binary.BigEndian.PutUint32(b, uint32(first+i))
 		if _, err := c.Write(b); err != nil {
 			t.Fatal(err)
 		}
 		if i%20 == 19 || i == n-1 { // at most 20 under way: no buffer overflows
-			got += drain(t, c, i)
+			for began := time.Now(); got < i+1; {
+				if here := arrived(t, c, first); here > 0 {
+					got += here
+					continue
+				}
+				gone := dropped()
+				got += arrived(t, c, first) // what came while the rule was asked
+				if got+gone >= i+1 {
+					break
+				}
+				if time.Since(began) > patience {
+					t.Fatalf("of %d datagrams %d were answered and %d dropped by the rule, want no other lost", i+1, got, gone)
+				}
+			}
 		}
 	}
 	return got
 }
 
-// drain counts answers until the one to the datagram called last, or none comes for a while.
-func drain(t *testing.T, c net.Conn, last int) (got int) {
+// arrived counts answers to datagrams from first on until none comes for a while.
+func arrived(t *testing.T, c net.Conn, first int) (got int) {
 	t.Helper()
 	b := make([]byte, 64)
 	for {
-		if err := c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
 		_, err := c.Read(b)
@@ -367,9 +407,8 @@ func drain(t *testing.T, c net.Conn, last int) (got int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got++
-		if int(binary.BigEndian.Uint32(b)) == last {
-			return got
+		if int(binary.BigEndian.Uint32(b)) >= first {
+			got++
 		}
 	}
 }
@@ -384,18 +423,25 @@ func TestContainerAgentDelaysAndDropsAtOnceInOrder(t *testing.T) {
 	n := newNamespaces(t)
 	echo(t, n.victim, "0.0.0.0:9000")
 	udp := dial(t, n.client, "udp4", "", "10.213.0.2:9000")
-	p := start(t, n.victim, time.Minute)
+	p := start(t, n.victim, lease)
 	p.apply(t, Rules{Name: "test", Delay: delay, Jitter: delay / 2, LossPercent: 10, Seed: 1})
 	const sent = 400
-	came := make(chan int, sent)
+	last := -1
+	var got atomic.Int64
+	ended := make(chan struct{})
 	go func() {
-		defer close(came)
+		defer close(ended)
 		b := make([]byte, 64)
-		for { // until the deadline set below: then nothing comes any more
+		for { // until the deadline set below
 			if _, err := udp.Read(b); err != nil {
 				return
 			}
-			came <- int(binary.BigEndian.Uint32(b))
+			at := int(binary.BigEndian.Uint32(b))
+			if at <= last {
+				t.Errorf("datagram %d came after %d", at, last)
+			}
+			last = at
+			got.Add(1)
 		}
 	}()
 	b := make([]byte, 64)
@@ -406,20 +452,23 @@ func TestContainerAgentDelaysAndDropsAtOnceInOrder(t *testing.T) {
 		}
 		<-time.After(time.Millisecond)
 	}
-	if err := udp.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	got, last := 0, -1
-	for at := range came {
-		if at <= last {
-			t.Errorf("datagram %d came after %d", at, last)
+	// Every datagram comes back or was dropped by the rule; how long that takes is the machine's affair.
+	for began := time.Now(); int(p.status(t).Dropped)+int(got.Load()) < sent; <-time.After(10 * time.Millisecond) {
+		if time.Since(began) > patience {
+			t.Fatalf("of %d datagrams %d came back, status %+v, want the others dropped", sent, got.Load(), p.status(t))
 		}
-		last = at
-		got++
 	}
 	st := p.undo(t)
-	if !near(sent, sent-got, 0.10) || int(st.Dropped) != sent-got || int(st.Held) != got {
-		t.Errorf("%d of %d came back, status %+v, want 10%% dropped and the rest held", got, sent, st)
+	if err := udp.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	// The namespaces exchange a few packets of their own; a drop among them may stand for one answer
+	// that was still on its way.
+	back, others := int(got.Load()), int(st.Matched)-sent
+	lost, dropped, held := sent-back, int(st.Dropped), int(st.Held)
+	if !near(sent, lost, 0.10) || dropped > lost+others || dropped < lost-others || held < back || held > back+2*others {
+		t.Errorf("%d of %d came back, status %+v, want 10%% dropped and the rest held", back, sent, st)
 	}
 	if st.HoldP50 < delay*8/10 || st.HoldP99 < delay || st.HoldP99 == st.HoldP50 {
 		t.Errorf("held %s at the median and %s at p99, want %s with jitter", st.HoldP50, st.HoldP99, delay)
@@ -431,16 +480,14 @@ func TestContainerAgentHitsOnlyPeers(t *testing.T) {
 	echo(t, n.victim, "0.0.0.0:9000")
 	peer := dial(t, n.client, "tcp4", "10.213.0.3", "10.213.0.2:9000")
 	other := dial(t, n.client, "tcp4", "10.213.0.1", "10.213.0.2:9000")
-	p := start(t, n.victim, time.Minute)
+	p := start(t, n.victim, lease)
 	p.apply(t, Rules{Name: "test", Delay: delay, Peers: []netip.Addr{netip.MustParseAddr("10.213.0.3")}})
-	if got := medianRTT(t, other, 20); got > delay/2 {
-		t.Errorf("median RTT of another node %s, want it undelayed", got)
-	}
+	fasterThan(t, delay, "another node", other)
 	if st := p.status(t); st.Matched != 0 {
 		t.Errorf("status %+v, want no packet matched yet", st)
 	}
-	if got := medianRTT(t, peer, 20); got < delay {
-		t.Errorf("median RTT of the peer %s, want at least %s", got, delay)
+	if got := fastestRTT(t, peer, 20); got < delay {
+		t.Errorf("fastest RTT of the peer %s, want at least %s", got, delay)
 	}
 }
 
@@ -451,9 +498,9 @@ func TestContainerAgentLeavesNothingBehind(t *testing.T) {
 		ttl  time.Duration
 		end  func(*process) error
 	}{
-		{"SIGKILL of the agent", time.Minute, func(p *process) error { return p.cmd.Process.Signal(syscall.SIGKILL) }},
-		{"end of stdin", time.Minute, func(p *process) error { return p.in.Close() }},
-		{"silence", time.Second, func(*process) error { return nil }},
+		{"SIGKILL of the agent", lease, func(p *process) error { return p.cmd.Process.Signal(syscall.SIGKILL) }},
+		{"end of stdin", lease, func(p *process) error { return p.in.Close() }},
+		{"silence", 10 * time.Second, func(*process) error { return nil }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNamespaces(t)
@@ -461,25 +508,23 @@ func TestContainerAgentLeavesNothingBehind(t *testing.T) {
 			conn := dial(t, n.client, "tcp4", "", "10.213.0.2:9000")
 			p := start(t, n.victim, c.ttl)
 			p.apply(t, Rules{Name: "test", Delay: delay, LossPercent: 1})
-			if got := medianRTT(t, conn, 5); got < delay {
-				t.Fatalf("median RTT %s, want at least %s", got, delay)
+			if got := fastestRTT(t, conn, 3); got < delay {
+				t.Fatalf("fastest RTT %s, want at least %s", got, delay)
 			}
 			if err := c.end(p); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			ended := make(chan struct{})
 			go func() { _ = p.cmd.Wait(); close(ended) }()
 			select {
 			case <-ended:
 			case <-ctx.Done():
-				t.Fatal("the agent still runs after 10 s")
+				t.Fatalf("the agent still runs after %s", patience)
 			}
 			t.Logf("nothing left %s after its end", untilGone(t, n.victim))
-			if got := medianRTT(t, conn, 20); got > delay/2 {
-				t.Errorf("median RTT %s after the agent's end, want it undelayed", got)
-			}
+			fasterThan(t, delay, "after the agent's end", conn)
 		})
 	}
 }

@@ -21,8 +21,10 @@ func openQueue(t *testing.T) *Queue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := context.WithoutCancel(t.Context())
+	base := context.WithoutCancel(t.Context())
 	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(base, patience) // the client's own limit is 5 s
+		defer cancel()
 		if err := q.js.DeleteStream(ctx, q.name); err != nil {
 			t.Errorf("delete stream: %v", err)
 		}
@@ -34,22 +36,57 @@ func openQueue(t *testing.T) *Queue {
 
 func TestContainerQueue(t *testing.T) {
 	q := openQueue(t)
-	job := ImportJob{
-		Job: JobID("t", "k"), Tenant: "t", Key: "k", RequestHash: "h",
-		Lines: []ImportLine{{"f", "1", "kg"}},
+	newJob := func(key string) ImportJob {
+		return ImportJob{
+			Job: JobID("t", key), Tenant: "t", Key: key, RequestHash: "h",
+			Lines: []ImportLine{{"f", "1", "kg"}},
+		}
 	}
-	if _, ok, err := q.Waiting(t.Context(), job.Job); ok || err != nil {
-		t.Errorf("Waiting before Publish = %v, %v, want nothing", ok, err)
+	// look repeats what the queue did not answer in time; it says so honestly.
+	look := func(job string) (found ImportJob, ok bool) {
+		await(t, "answer of the queue", func() bool {
+			var err error
+			found, ok, err = q.Waiting(t.Context(), job)
+			if err != nil && !errors.Is(err, ErrQueueUnavailable) {
+				t.Fatalf("Waiting: %v", err)
+			}
+			return err == nil
+		})
+		return found, ok
 	}
-	if duplicate, err := q.Publish(t.Context(), job); duplicate || err != nil {
-		t.Errorf("Publish = %v, %v, want a new job", duplicate, err)
+	publish := func(job ImportJob) (duplicate bool) {
+		duplicate, err := q.Publish(t.Context(), job)
+		if err != nil {
+			t.Fatalf("Publish: %v", err)
+		}
+		return duplicate
 	}
-	if duplicate, err := q.Publish(t.Context(), job); !duplicate || err != nil {
-		t.Errorf("Publish again = %v, %v, want a duplicate", duplicate, err)
+	// Publish repeats a try that was not confirmed in time, and is then rightly told of a duplicate.
+	// So it is new jobs, one after the other, of which one must be called new.
+	jobs := 0
+	var job ImportJob
+	await(t, "Publish of a new job that is no duplicate", func() bool {
+		jobs++
+		job = newJob(fmt.Sprintf("k%d", jobs))
+		if _, ok := look(job.Job); ok {
+			t.Error("Waiting before Publish found the job")
+		}
+		return !publish(job)
+	})
+	if !publish(job) {
+		t.Error("Publish again: a new job, want a duplicate")
 	}
-	got, ok, err := q.Waiting(t.Context(), job.Job)
-	if err != nil || !ok || got.RequestHash != "h" || len(got.Lines) != 1 {
-		t.Errorf("Waiting = %+v, %v, %v, want the job", got, ok, err)
+	if got, ok := look(job.Job); !ok || got.RequestHash != "h" || len(got.Lines) != 1 {
+		t.Errorf("Waiting = %+v, %v, want the job", got, ok)
+	}
+	stream, err := q.Stream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if info, err := stream.Info(ctx); err != nil || info.State.Msgs != uint64(jobs) {
+		t.Errorf("stream after %d jobs, one of them twice = %+v, %v", jobs, info, err)
 	}
 	job.Key = strings.Repeat("x", 2<<20)
 	var p *Problem

@@ -15,6 +15,11 @@ import (
 const (
 	// warningKey is where a connection keeps the last warning of the server.
 	warningKey = "ecotrack.warning"
+	// dialledKey is where a connection keeps when its dialling began.
+	dialledKey = "ecotrack.dialled"
+	// pingAfter is how long a connection may be idle before it is pinged on its way out of the pool;
+	// it is the default of pgx.
+	pingAfter = time.Second
 	// farewell bounds how long a connection that is given up may linger. pgx waits 15 s for the
 	// server's last bytes while the connection keeps its place in the pool; with a vanished server
 	// that empties the pool for as long.
@@ -46,6 +51,10 @@ func poolConfig(url string, o Options) (*pgxpool.Config, error) {
 	cfg.MaxConnIdleTime = time.Minute
 	cfg.HealthCheckPeriod = 5 * time.Second
 	cfg.PingTimeout = time.Second
+	cfg.ShouldPing = func(ctx context.Context, p pgxpool.ShouldPingParams) bool {
+		since, ok := ctx.Value(distrustKey{}).(time.Time)
+		return ok && dialledAt(p.Conn).Before(since) || p.IdleDuration > pingAfter
+	}
 	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 		withoutCancel(c)
 		return nil
@@ -65,7 +74,23 @@ func severity(n *pgconn.Notice) string {
 	return n.Severity
 }
 
-// withoutCancel makes the connection that c describes one that never cancels a statement.
+// distrustKey is where a context keeps the instant from distrusting.
+type distrustKey struct{}
+
+// distrusting marks ctx as that of a second attempt: a connection that was dialled before now must
+// answer a ping before it is handed out. empty makes sure that there are hardly any.
+func distrusting(ctx context.Context) context.Context {
+	return context.WithValue(ctx, distrustKey{}, time.Now())
+}
+
+// dialledAt returns when the dialling of c began.
+func dialledAt(c *pgx.Conn) time.Time {
+	at, _ := c.PgConn().CustomData()[dialledKey].(time.Time)
+	return at
+}
+
+// withoutCancel makes the connection that c describes one that never cancels a statement, and notes
+// when it is made.
 //
 // Subtle: when a context ends, pgx does not only close the connection, it first dials the server
 // again and sends a cancel request (pgconn.asyncClose). A commit that waits for a standby and is
@@ -74,6 +99,7 @@ func severity(n *pgconn.Notice) string {
 // this configuration can only be a cancel request.
 func withoutCancel(c *pgx.ConnConfig) {
 	var established atomic.Bool
+	began := time.Now()
 	dialer := &net.Dialer{KeepAlive: 5 * time.Second}
 	c.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if established.Load() {
@@ -85,7 +111,8 @@ func withoutCancel(c *pgx.ConnConfig) {
 		}
 		return &briefConn{conn}, nil
 	}
-	c.AfterConnect = func(context.Context, *pgconn.PgConn) error {
+	c.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
+		conn.CustomData()[dialledKey] = began
 		established.Store(true)
 		return nil
 	}

@@ -70,6 +70,9 @@ type Ledger struct {
 	provenAt atomic.Int64 // when the store last worked, as an offset from start
 	start    time.Time
 
+	emptying sync.Mutex // held while the pool is emptied; guards emptied
+	emptied  time.Time  // when that was last done
+
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 }
@@ -150,12 +153,19 @@ func (l *Ledger) attend(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyFor/2)
 	defer cancel()
+	conn, err := l.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
 	var recovering bool
-	if err := l.pool.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&recovering); err != nil {
+	err = conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&recovering)
+	if err != nil {
+		l.lost(conn.Conn(), err)
 		return err
 	}
 	if recovering && !l.opts.ReadOnly {
-		l.pool.Reset() // a former primary: its connections are of no use
+		l.empty(conn.Conn()) // a former primary: its connections are of no use
 		return ErrReadOnly
 	}
 	l.proven()
@@ -163,16 +173,14 @@ func (l *Ledger) attend(ctx context.Context) error {
 }
 
 // write runs op on a connection and returns only when its commit is confirmed. It tries again once
-// when that can help (worthRetry), which is safe because op is idempotent.
+// when that can help (worthRetry), which is safe because op is idempotent; the second attempt has a
+// connection that was proven after the first one failed.
 func (l *Ledger) write(ctx context.Context, op func(context.Context, *pgx.Conn) error) error {
 	err := l.writeOnce(ctx, op)
 	if !worthRetry(err) {
 		return err
 	}
-	if errors.Is(err, ErrReadOnly) {
-		l.pool.Reset() // the others lead to the same former primary
-	}
-	again := l.writeOnce(ctx, op)
+	again := l.writeOnce(distrusting(ctx), op)
 	if again != nil && errors.Is(err, ErrOutcomeUnknown) {
 		// Subtle: that the second attempt was refused says nothing about the first, so errors.Is must
 		// not find the second error.
@@ -206,17 +214,18 @@ func (l *Ledger) writeOnce(ctx context.Context, op func(context.Context, *pgx.Co
 		if errors.Is(err, ErrReadOnly) {
 			_ = conn.Conn().PgConn().Close(opCtx) // best effort: it leads to a former primary
 		}
+		l.lost(conn.Conn(), err)
 		return err
 	}
 	l.proven()
 	return nil
 }
 
-// read runs op on a connection, and once more on a fresh one when the first was lost.
+// read runs op on a connection, and once more on a proven one when the first was lost.
 func (l *Ledger) read(ctx context.Context, op func(context.Context, *pgx.Conn) error) error {
 	err := l.readOnce(ctx, op)
 	if err != nil && !errors.Is(err, ErrNotFound) && worthRetry(err) {
-		err = l.readOnce(ctx, op)
+		err = l.readOnce(distrusting(ctx), op)
 	}
 	return err
 }
@@ -230,10 +239,35 @@ func (l *Ledger) readOnce(ctx context.Context, op func(context.Context, *pgx.Con
 	ctx, cancel := context.WithTimeout(ctx, l.opts.StatementTimeout)
 	defer cancel()
 	if err := readError(op(ctx, conn.Conn())); err != nil {
+		l.lost(conn.Conn(), err)
 		return err
 	}
 	l.proven()
 	return nil
+}
+
+// lost empties the pool when err says that c was cut or leads to a former primary: what happened to
+// c has probably happened to all. Subtle: a connection that is given up because time was up says
+// nothing about the others. While commits wait for a standby every statement ends like that, and to
+// replace every connection each time would be a storm of sessions upon a server that is well.
+func (l *Ledger) lost(c *pgx.Conn, err error) {
+	if c.IsClosed() && worthRetry(err) {
+		l.empty(c)
+	}
+}
+
+// empty closes the idle connections of the pool, and those in use as they are released, unless that
+// was done after c was dialled. Subtle: a failover is noticed by every request in flight, each at
+// its own time. Only the first may empty the pool; the others would throw away what has been dialled
+// since, 25 ms of the server's time each. The lock makes them wait until the dead ones are out.
+func (l *Ledger) empty(c *pgx.Conn) {
+	l.emptying.Lock()
+	defer l.emptying.Unlock()
+	if dialledAt(c).Before(l.emptied) {
+		return
+	}
+	l.emptied = time.Now()
+	l.pool.Reset()
 }
 
 // acquire returns a connection, or ErrUnavailable: then nothing was executed.

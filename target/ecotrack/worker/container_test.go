@@ -83,8 +83,27 @@ func TestContainerImportFromEngineToInventory(t *testing.T) {
 	})
 }
 
-// request sends a request with the key "imp" and returns the answer's JSON.
-func request(t *testing.T, method, url, body string, want int) map[string]any {
+// request sends a request with the key "imp" and returns the answer's JSON. A 503 is repeated: with
+// the key that is safe, and on a slow machine the store or the queue may honestly be late.
+func request(t *testing.T, method, url, body string, want int) (v map[string]any) {
+	t.Helper()
+	await(t, method+" "+url, func() bool {
+		status, text := requestOnce(t, method, url, body)
+		if status == http.StatusServiceUnavailable {
+			return false
+		}
+		if status != want {
+			t.Fatalf("%s %s = %d %s, want %d", method, url, status, text, want)
+		}
+		if err := json.Unmarshal(text, &v); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	})
+	return v
+}
+
+func requestOnce(t *testing.T, method, url, body string) (status int, text []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -96,18 +115,10 @@ func request(t *testing.T, method, url, body string, want int) map[string]any {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
+	if text, err = io.ReadAll(resp.Body); err != nil {
 		t.Fatal(err)
 	}
-	if resp.StatusCode != want {
-		t.Fatalf("%s %s = %d %s, want %d", method, url, resp.StatusCode, text, want)
-	}
-	var v map[string]any
-	if err := json.Unmarshal(text, &v); err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return resp.StatusCode, text
 }
 
 func openQueue(t *testing.T) *engine.Queue {
@@ -121,12 +132,14 @@ func openQueue(t *testing.T) *engine.Queue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(patience))
 	if err != nil {
 		t.Fatalf("connect to SQUALL_TEST_QUEUE_URL: %v", err)
 	}
-	ctx := context.WithoutCancel(t.Context())
+	base := context.WithoutCancel(t.Context())
 	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(base, patience) // the client's own limit is 5 s
+		defer cancel()
 		defer nc.Close()
 		defer q.Close()
 		js, err := jetstream.New(nc)
@@ -143,7 +156,9 @@ func openQueue(t *testing.T) *engine.Queue {
 
 func openLedger(t *testing.T, url string, readOnly bool) *ledger.Ledger {
 	t.Helper()
-	l, err := ledger.Open(t.Context(), url, ledger.Options{ReadOnly: readOnly})
+	l, err := ledger.Open(t.Context(), url, ledger.Options{
+		ReadOnly: readOnly, ConnectTimeout: patience, AcquireTimeout: patience, StatementTimeout: patience,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,17 +199,21 @@ func newDatabase(t *testing.T) string {
 		cfg.Host, cfg.Port, cfg.User, cfg.Password, name)
 }
 
-// await polls until ok; the limit is generous because the machine may be busy.
+// patience bounds what is certain to happen, so that a test ends when it does not. It is no statement
+// about speed: a machine may stall for seconds at any point of a test.
+const patience = 2 * time.Minute
+
+// await polls until ok, with patience.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(60 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for !ok() {
 		select {
 		case <-deadline.C:
-			t.Fatalf("%s: not within 60s", what)
+			t.Fatalf("%s: not within %v", what, patience)
 		case <-ticker.C:
 		}
 	}
