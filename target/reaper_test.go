@@ -137,16 +137,18 @@ func TestAwaitAlone(t *testing.T) {
 	}{
 		{"nobody ever connects", func(*testing.T, *pipeListener) {}, opts.First},
 		{"the last client goes", func(t *testing.T, l *pipeListener) {
+			t.Helper()
 			first, last := l.connect(t), l.connect(t)
 			first.Close()
-			time.Sleep(time.Hour) // fake time, here and below
+			<-time.After(time.Hour) // fake time, here and below
 			last.Close()
 		}, time.Hour + opts.Grace},
 		{"a client comes back within the grace", func(t *testing.T, l *pipeListener) {
+			t.Helper()
 			l.connect(t).Close()
-			time.Sleep(opts.Grace - time.Nanosecond)
+			<-time.After(opts.Grace - time.Nanosecond)
 			again := l.connect(t)
-			time.Sleep(time.Hour)
+			<-time.After(time.Hour)
 			again.Close()
 		}, time.Hour + 2*opts.Grace - time.Nanosecond},
 	}

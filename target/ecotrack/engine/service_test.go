@@ -286,7 +286,7 @@ func TestServeDrains(t *testing.T) {
 				release := time.AfterFunc(test.inFlight, func() { close(m.block) })
 				defer release.Stop()
 				synctest.Wait()
-				time.Sleep(drain - time.Nanosecond) // fake time: the last instant of the drain
+				<-time.After(drain - time.Nanosecond) // fake time: the last instant of the drain
 				for _, path := range []string{"/readyz", "/healthz"} {
 					if got := l.status(t, http.MethodGet, path, ""); got != 503 {
 						t.Errorf("%s while draining = %d, want 503", path, got)
@@ -295,7 +295,7 @@ func TestServeDrains(t *testing.T) {
 				if got := l.status(t, http.MethodPost, "/v1/estimates", good); got != 200 {
 					t.Errorf("request while draining = %d, want 200: no balancer has turned away yet", got)
 				}
-				time.Sleep(time.Nanosecond)
+				<-time.After(time.Nanosecond)
 				synctest.Wait()
 				if got := l.status(t, http.MethodGet, "/healthz", ""); got != 0 {
 					t.Errorf("healthz after the drain = %d, want no connection", got)
