@@ -6,6 +6,7 @@ import (
 	runtimemetrics "runtime/metrics"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -16,42 +17,63 @@ func TestRunStarvedGenerator(t *testing.T) {
 		name   string
 		delay  time.Duration // by which every wait in Pace oversleeps
 		maxLag time.Duration
-		valid  bool
+		bad    int // seconds
 		reason string
 	}{
-		{"late", 250 * time.Millisecond, 30 * time.Second, false, "generator late"},
-		{"too late to send", 250 * time.Millisecond, 100 * time.Millisecond, false, "generator starved"},
+		{"in time", 0, patience, 0, ""},
+		{"late", 250 * time.Millisecond, patience, 4, "generator late"},
+		{"too late to send", 250 * time.Millisecond, 100 * time.Millisecond, 4, "generator starved"},
 	}
 	for _, row := range table {
 		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			_, server := newEcoTrack(t)
-			spec := steady(20, 4*time.Second, Class{Name: requestCalculate, Weight: 1})
-			spec.MaxLag = row.maxLag
-			l, err := newLoad(t.Context(), mustSchedule(t, spec), Options{BaseURL: server.URL})
-			if err != nil {
-				t.Fatalf("newLoad() error: %v", err)
-			}
-			for _, c := range l.classes {
-				c.pacer.wait = func(ctx context.Context, at time.Time) bool {
-					return waitUntil(ctx, at.Add(row.delay))
+			synctest.Test(t, func(t *testing.T) {
+				spec := steady(20, 4*time.Second, Class{Name: requestCalculate, Weight: 1})
+				spec.MaxLag = row.maxLag
+				l := fakeLoad(t, mustSchedule(t, spec), Options{}, newEcoTrack())
+				for _, c := range l.classes {
+					c.pacer.wait = func(ctx context.Context, at time.Time) bool {
+						return waitFor(ctx, at.Add(row.delay))
+					}
 				}
-			}
-			r, err := l.run(t.Context(), nil)
-			if err != nil {
-				t.Fatalf("run() error: %v", err)
-			}
-			h := r.Health
-			if h.Valid != row.valid || !strings.Contains(strings.Join(h.Reasons, "\n"), row.reason) {
-				t.Errorf("health %+v: want valid %v because %q", h, row.valid, row.reason)
-			}
-			if len(h.BadSeconds) < 3 {
-				t.Errorf("bad seconds %v, want all of 4", h.BadSeconds)
-			}
-			if h.CPU <= 0 || h.CPU > 1.5 || h.Cores < 0.01 || h.ProbeGapMax <= 0 {
-				t.Errorf("cpu %v of %v cores, probe gap %v: want them measured", h.CPU, h.Cores, h.ProbeGapMax)
-			}
+				r, err := l.run(t.Context(), func(Tick) { burn(l.monitor) })
+				if err != nil {
+					t.Fatalf("run() error: %v", err)
+				}
+				h := r.Health
+				if h.Valid != (row.reason == "") || !strings.Contains(strings.Join(h.Reasons, "\n"), row.reason) {
+					t.Errorf("health %+v: want invalid only because %q", h, row.reason)
+				}
+				if len(h.BadSeconds) != row.bad {
+					t.Errorf("bad seconds %v, want %d of 4", h.BadSeconds, row.bad)
+				}
+				if h.CPU <= 0 || h.CPUMax <= 0 || h.Cores < 0.01 || h.ProbeGapMax != 200*time.Millisecond {
+					t.Errorf("cpu %v of %v cores, at most %v, probe gap %v: want them measured", h.CPU, h.Cores, h.CPUMax, h.ProbeGapMax)
+				}
+			})
 		})
+	}
+}
+
+// burn uses the processor until the monitor can see it, which takes as long as the machine needs.
+func burn(m *monitor) {
+	for before := m.processCPU(); m.processCPU() <= before; {
+	}
+}
+
+// TestMonitorSample: shares are of all cores, and a sliver of a second sets no maximum.
+func TestMonitorSample(t *testing.T) {
+	l, err := newLoad(t.Context(), mustSchedule(t, steady(1, 4*time.Second, get("a"))), Options{BaseURL: fakeURL})
+	if err != nil {
+		t.Fatalf("newLoad() error: %v", err)
+	}
+	l.monitor.cores = 2
+	l.monitor.sample(500*time.Millisecond, time.Second, 3*time.Millisecond)
+	l.monitor.sample(1500*time.Millisecond, time.Second, time.Millisecond)
+	l.monitor.sample(640*time.Millisecond, 400*time.Millisecond, 2*time.Millisecond)
+	h := l.health(4)
+	if math.Abs(h.CPU-0.55) > 1e-9 || h.CPUMax != 0.75 || h.Cores != 2 || h.SchedP99Max != 3*time.Millisecond {
+		t.Errorf("health() = %v, at most %v, of %v cores, waits %v: want 0.55, 0.75, 2 and 3ms",
+			h.CPU, h.CPUMax, h.Cores, h.SchedP99Max)
 	}
 }
 

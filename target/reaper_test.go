@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -95,47 +97,109 @@ func awaitText(t *testing.T, r io.Reader, want string) {
 	}
 }
 
+// pipeListener takes connections over pipes, so that a reaper can be watched in fake time.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+// Accept returns the reaper's end of the next connection.
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close is called once, by awaitAlone.
+func (l *pipeListener) Close() error { close(l.closed); return nil }
+
+// Addr is no real one.
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+// connect returns a client's connection that the reaper has acknowledged.
+func (l *pipeListener) connect(t *testing.T) net.Conn {
+	t.Helper()
+	client, reaper := net.Pipe()
+	l.conns <- reaper
+	word := make([]byte, len(reaperWord))
+	if _, err := io.ReadFull(client, word); err != nil || string(word) != reaperWord {
+		t.Fatalf("the reaper said %q, %v, want %q", word, err, reaperWord)
+	}
+	return client
+}
+
 func TestAwaitAlone(t *testing.T) {
+	opts := ReapOptions{First: time.Minute, Grace: time.Second}
 	tests := []struct {
 		name    string
-		connect bool
+		clients func(*testing.T, *pipeListener)
+		want    time.Duration // from the start
 	}{
-		{"nobody ever connects", false},
-		{"the last client goes", true},
+		{"nobody ever connects", func(*testing.T, *pipeListener) {}, opts.First},
+		{"the last client goes", func(t *testing.T, l *pipeListener) {
+			t.Helper()
+			first, last := l.connect(t), l.connect(t)
+			first.Close()
+			<-time.After(time.Hour) // fake time, here and below
+			last.Close()
+		}, time.Hour + opts.Grace},
+		{"a client comes back within the grace", func(t *testing.T, l *pipeListener) {
+			t.Helper()
+			l.connect(t).Close()
+			<-time.After(opts.Grace - time.Nanosecond)
+			again := l.connect(t)
+			<-time.After(time.Hour)
+			again.Close()
+		}, time.Hour + 2*opts.Grace - time.Nanosecond},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			opts := ReapOptions{First: 100 * time.Millisecond, Grace: 50 * time.Millisecond}
-			if test.connect {
-				opts.First = time.Hour
-			}
-			ended := make(chan error, 1)
-			go func() { ended <- awaitAlone(t.Context(), listener, opts) }()
-			if test.connect {
-				conn, err := dialReaper(t.Context(), listener.Addr().String())
-				if err != nil {
-					t.Fatal(err)
-				}
-				select {
-				case err := <-ended:
-					t.Fatalf("awaitAlone() = %v while a client was connected", err)
-				case <-time.After(200 * time.Millisecond):
-				}
-				conn.Close()
-			}
-			select {
-			case err := <-ended:
-				if err != nil {
+			synctest.Test(t, func(t *testing.T) {
+				listener := newPipeListener()
+				began := time.Now()
+				ended := make(chan error, 1)
+				go func() { ended <- awaitAlone(t.Context(), listener, opts) }()
+				test.clients(t, listener)
+				if err := <-ended; err != nil {
 					t.Errorf("awaitAlone() = %v, want nil", err)
 				}
-			case <-time.After(20 * time.Second):
-				t.Error("awaitAlone() did not return")
-			}
+				if took := time.Since(began); took != test.want {
+					t.Errorf("awaitAlone() returned after %v, want %v", took, test.want)
+				}
+			})
 		})
+	}
+}
+
+// TestDialReaper is the client's side, over a real socket. Nothing here can be late: the reaper
+// waits for an hour, and ends because it is cancelled.
+func TestDialReaper(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- awaitAlone(ctx, listener, ReapOptions{First: time.Hour, Grace: time.Hour}) }()
+	conn, err := dialReaper(t.Context(), listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("awaitAlone() = %v, want %v", err, context.Canceled)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("the connection is still open after awaitAlone returned")
 	}
 }
 

@@ -1,13 +1,17 @@
 package target
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -18,22 +22,44 @@ type fakeNode struct {
 	status patroniStatus
 }
 
+// RoundTrip answers as the node's Patroni. It takes no time and no port: the client's limits of a
+// second or two cannot be felt, and nobody else can answer for a silent node.
+func (f fakeNode) RoundTrip(*http.Request) (*http.Response, error) {
+	if f.code == 0 {
+		return nil, syscall.ECONNREFUSED
+	}
+	answer := httptest.NewRecorder()
+	answer.WriteHeader(f.code)
+	if err := json.NewEncoder(answer).Encode(f.status); err != nil {
+		return nil, err
+	}
+	return answer.Result(), nil
+}
+
+// fakeNodes are the Patronis of a system, by their address.
+type fakeNodes map[string]fakeNode
+
+// RoundTrip lets the node asked for answer.
+func (f fakeNodes) RoundTrip(r *http.Request) (*http.Response, error) {
+	node, known := f[r.URL.Host]
+	if !known {
+		return nil, fmt.Errorf("nobody has the address %s", r.URL.Host)
+	}
+	return node.RoundTrip(r)
+}
+
 // fakeSystem has three engines, and database nodes whose Patroni says what is asked for.
 func fakeSystem(t *testing.T, databases map[string]fakeNode) *System {
 	t.Helper()
 	s := &System{http: newLoopbackClient(), spec: Spec{}.WithDefaults()}
+	nodes := make(fakeNodes)
+	s.http.Transport = nodes
 	for name, fake := range databases {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(fake.code)
-			_ = json.NewEncoder(w).Encode(fake.status)
-		}))
-		if fake.code == 0 {
-			server.Close()
-		}
-		t.Cleanup(server.Close)
+		address := name + ".test:8008"
+		nodes[address] = fake
 		s.setNode(Node{
 			Name: name, Role: RoleDatabase, Zone: name[len(name)-1:],
-			Endpoints: map[string]string{"patroni": strings.TrimPrefix(server.URL, "http://")},
+			Endpoints: map[string]string{"patroni": address},
 		})
 	}
 	for _, zone := range []string{"a", "b", "c"} {
@@ -153,6 +179,29 @@ func TestLoopbackClientRefusesOtherAddresses(t *testing.T) {
 		n := Node{Name: "x", Endpoints: map[string]string{"http": address}}
 		if _, _, err := s.get(t.Context(), n, "http", "/"); err == nil || !strings.Contains(err.Error(), "not a loopback address") {
 			t.Errorf("get(%s) = %v, want a refusal", address, err)
+		}
+	}
+}
+
+// TestLoopbackClientReachesTheLoopback: it asks until it is answered, since the client's own limits
+// are shorter than a stall of the machine may be.
+func TestLoopbackClientReachesTheLoopback(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	s := &System{http: newLoopbackClient()}
+	n := Node{Name: "x", Endpoints: map[string]string{"http": strings.TrimPrefix(server.URL, "http://")}}
+	for {
+		status, _, err := s.get(ctx, n, "http", "/")
+		if err == nil {
+			if status != http.StatusNotFound {
+				t.Errorf("get(%s) = %d, want %d", server.URL, status, http.StatusNotFound)
+			}
+			return
+		}
+		if pause(ctx, 100*time.Millisecond) != nil {
+			t.Fatalf("get(%s) = %v for two minutes, want an answer", server.URL, err)
 		}
 	}
 }
