@@ -2,8 +2,11 @@ package loadgen
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -70,6 +73,11 @@ func TestRunStoodStill(t *testing.T) {
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRunStoodStill$")
 	child.Env = append(os.Environ(), childLoad+"=1")
+	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	input, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	output, err := child.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -78,19 +86,16 @@ func TestRunStoodStill(t *testing.T) {
 		t.Fatal(err)
 	}
 	var health Health
-	stopped := false
+	ticks := 0
 	for lines := bufio.NewScanner(output); lines.Scan(); {
-		line := lines.Text()
-		switch {
-		case line == "LOADED":
-			// The kernel's word that it stands still, then so long that nobody can take it for noise.
-			if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
-				t.Fatal(err)
+		switch line := lines.Text(); {
+		case line == "TICK":
+			ticks++
+			if ticks == 1 { // the load goes on: stop it, so long that nobody can take it for noise
+				stopFor(t, child.Process, 1600*time.Millisecond)
 			}
-			stopped = true
-			<-time.After(1600 * time.Millisecond)
-			if err := child.Process.Signal(syscall.SIGCONT); err != nil {
-				t.Fatal(err)
+			if ticks == 4 { // the seconds after it have been looked at
+				input.Close()
 			}
 		case strings.HasPrefix(line, "{"):
 			if err := json.Unmarshal([]byte(line), &health); err != nil {
@@ -98,8 +103,8 @@ func TestRunStoodStill(t *testing.T) {
 			}
 		}
 	}
-	if err := child.Wait(); err != nil || !stopped {
-		t.Fatalf("child ended with %v, stopped: %t", err, stopped)
+	if err := child.Wait(); err != nil || ticks < 4 {
+		t.Fatalf("child ended with %v after %d seconds", err, ticks)
 	}
 	const least = 1500 * time.Millisecond
 	gap, stall := false, false
@@ -114,18 +119,30 @@ func TestRunStoodStill(t *testing.T) {
 	}
 }
 
-// loadAndTell is the child: it says when its load goes on, and then how healthy it was.
+func stopFor(t *testing.T, p *os.Process, d time.Duration) {
+	t.Helper()
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(d)
+	if err := p.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// loadAndTell is the child: it says each second that its load goes on, ends it when its input ends, and then says how
+// healthy it was.
 func loadAndTell(t *testing.T) {
 	t.Helper()
-	_, server := newEcoTrack(t)
-	s := mustSchedule(t, steady(20, 4*time.Second, Class{Name: requestCalculate, Weight: 1}))
-	told := false
-	r := mustRun(t, t.Context(), s, Options{BaseURL: server.URL, Progress: func(Tick) {
-		if !told {
-			told = true
-			_, _ = os.Stdout.WriteString("LOADED\n")
-		}
-	}})
+	server := httptest.NewServer(newEcoTrack())
+	t.Cleanup(server.Close)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	s := mustSchedule(t, steady(20, 10*time.Minute, Class{Name: requestCalculate, Weight: 1}))
+	r := mustRun(t, ctx, s, Options{BaseURL: server.URL, Progress: func(Tick) { _, _ = os.Stdout.WriteString("TICK\n") }})
 	text, err := json.Marshal(r.Health)
 	if err != nil {
 		t.Fatal(err)
