@@ -123,14 +123,13 @@ func (l *pipeListener) Close() error { close(l.closed); return nil }
 // Addr is no real one.
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
-// connect returns a client's connection that the reaper has acknowledged.
+// connect returns the connection of a client that the reaper counts.
 func (l *pipeListener) connect(t *testing.T) net.Conn {
 	t.Helper()
 	client, reaper := net.Pipe()
 	l.conns <- reaper
-	word := make([]byte, len(reaperWord))
-	if _, err := io.ReadFull(client, word); err != nil || string(word) != reaperWord {
-		t.Fatalf("the reaper said %q, %v, want %q", word, err, reaperWord)
+	if err := greet(t.Context(), client); err != nil {
+		t.Fatalf("greet() = %v, want nil", err)
 	}
 	return client
 }
