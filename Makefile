@@ -43,9 +43,9 @@ unit: ## the tests that need no Docker, with the race detector
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -p 1 -timeout 10m -skip '^Test(Container|Deep|Prove)' ./...
 
 # Tests that start containers are named by their suite: TestContainer, TestDeep, TestProve. One package after the other:
-# two runs at once would fight over two cores. What lies in target/ecotrack needs a database and a queue beside it.
-IN_CONTAINERS := CGO_ENABLED=0 SQUALL_BINARY=$(CURDIR)/$(BIN) $(GO) test -count=1 -p 1
-WITH_SERVICES := CGO_ENABLED=0 SQUALL_BINARY=$(CURDIR)/$(BIN) target/ecotrack/with-services.sh $(GO) test -count=1 -p 1
+# two runs at once would fight over two cores; -v shows how long each took and what was REPEATED. What lies in target/ecotrack needs a database and a queue beside it.
+IN_CONTAINERS := CGO_ENABLED=0 SQUALL_BINARY=$(CURDIR)/$(BIN) $(GO) test -v -count=1 -p 1
+WITH_SERVICES := CGO_ENABLED=0 SQUALL_BINARY=$(CURDIR)/$(BIN) target/ecotrack/with-services.sh $(GO) test -v -count=1 -p 1
 OUTSIDE_ECOTRACK = $$($(GO) list ./... | grep -v /target/ecotrack/)
 
 .PHONY: containers
@@ -60,11 +60,11 @@ test: unit containers ## what must hold on every commit, on any machine: what CI
 test-deep: setup ## every other container test, shipped scenarios as they are, 20-fold repeats; by hand and nightly (40 minutes)
 	$(WITH_SERVICES) -timeout 60m -run '^TestContainer' -count=20 ./target/ecotrack/ledger ./target/ecotrack/engine
 	$(IN_CONTAINERS) -timeout 60m -run '^TestContainerAgent' -count=20 ./chaos/agent
-	$(IN_CONTAINERS) -timeout 90m -v -run '^TestDeep' $(OUTSIDE_ECOTRACK)
+	$(IN_CONTAINERS) -timeout 90m -run '^TestDeep' $(OUTSIDE_ECOTRACK)
 
 .PHONY: prove
 prove: setup ## every figure that README states, beside its bound; by hand, on a quiet machine (20 minutes)
-	@$(IN_CONTAINERS) -timeout 60m -v -run '^TestProve' ./... >bin/prove.log 2>&1; code=$$?; \
+	@$(IN_CONTAINERS) -timeout 60m -run '^TestProve' ./... >bin/prove.log 2>&1; code=$$?; \
 	  sed -n 's/.*FIGURE /  /p' bin/prove.log; grep -E '^ *--- FAIL' bin/prove.log; \
 	  [ $$code = 0 ] && echo "prove: every figure holds" || echo "prove: not every figure holds: bin/prove.log"; exit $$code
 
