@@ -57,13 +57,13 @@ containers: setup ## the tests of make test that start containers: short end-to-
 test: unit containers ## what must hold on every commit, on any machine: what CI runs (10 minutes)
 
 .PHONY: test-deep
-test-deep: setup ## every other container test, shipped scenarios as they are, 20-fold repeats; by hand and nightly (40 minutes)
+test-deep: setup ## every other container test, shipped scenarios as they are, 20-fold repeats; by hand and nightly
 	$(WITH_SERVICES) -timeout 60m -run '^TestContainer' -count=20 ./target/ecotrack/ledger ./target/ecotrack/engine
 	$(IN_CONTAINERS) -timeout 60m -run '^TestContainerAgent' -count=20 ./chaos/agent
 	$(IN_CONTAINERS) -timeout 90m -run '^TestDeep' $(OUTSIDE_ECOTRACK)
 
 .PHONY: prove
-prove: setup ## every figure that README states, beside its bound; by hand, on a quiet machine (20 minutes)
+prove: setup ## every figure that README states, beside its bound; by hand, on a quiet machine (11 minutes)
 	@$(IN_CONTAINERS) -timeout 60m -run '^TestProve' ./... >bin/prove.log 2>&1; code=$$?; \
 	  sed -n 's/.*FIGURE /  /p' bin/prove.log; grep -E '^ *--- FAIL' bin/prove.log; \
 	  [ $$code = 0 ] && echo "prove: every figure holds" || echo "prove: not every figure holds: bin/prove.log"; exit $$code
