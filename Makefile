@@ -16,6 +16,7 @@ help: ## print this list
 # Static whatever the environment says, and the same bytes at each commit that changes no code.
 $(BIN): $(SOURCES)
 	@mkdir -p bin
+	@GO=$(GO) target/ecotrack/modules.sh
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o $@ .
 
 # The commit lies beside the program: in it, each commit would make another image of 27 MB (DESIGN.md, decision 50).
@@ -39,6 +40,7 @@ run: setup ## build what is missing and run a scenario: make run [SCENARIO=quart
 # Compiled first, two at a time; then one package after the other, so that nothing but the race detector slows a test down.
 .PHONY: unit
 unit: ## the tests that need no Docker, with the race detector
+	@GO=$(GO) target/ecotrack/modules.sh
 	CGO_ENABLED=1 $(GO) build -race ./...
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -p 1 -timeout 10m -skip '^Test(Container|Deep|Prove)' ./...
 

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// runSetup runs ecotrack/setup.sh with programs that only pretend, and returns its exit code, what
-// it printed, and the calls that it made. A program is the body of a shell script.
-func runSetup(t *testing.T, programs map[string]string) (code int, output, calls string) {
+// runScript runs one of ecotrack's scripts with programs that only pretend, and returns its exit code,
+// what it printed, and the calls that it made. A program is the body of a shell script.
+func runScript(t *testing.T, script string, programs map[string]string) (code int, output, calls string) {
 	t.Helper()
-	if _, err := os.Stat("ecotrack/setup.sh"); err != nil { // also tells go test what it depends on
+	if _, err := os.Stat("ecotrack/" + script); err != nil { // also tells go test what it depends on
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -43,7 +43,7 @@ func runSetup(t *testing.T, programs map[string]string) (code int, output, calls
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "/bin/sh", "ecotrack/setup.sh")
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "ecotrack/"+script)
 	cmd.Env = []string{"PATH=" + dir, "TMPDIR=" + dir, "CALLS=" + log}
 	printed, err := cmd.CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -85,7 +85,7 @@ func TestSetupScript(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			code, output, calls := runSetup(t, test.programs)
+			code, output, calls := runScript(t, "setup.sh", test.programs)
 			if code != test.code || !strings.Contains(output, test.says) {
 				t.Errorf("setup.sh = %d, %q, want %d and %q", code, output, test.code, test.says)
 			}
@@ -109,7 +109,7 @@ func TestSetupScriptHeedsASignal(t *testing.T) {
 	}
 	start := time.Now()
 	// The parent of apt-get is timeout, and that one's is the script.
-	code, output, calls := runSetup(t, map[string]string{
+	code, output, calls := runScript(t, "setup.sh", map[string]string{
 		"apt-get": "kill -TERM $(ps -o ppid= -p $PPID); exec " + sleep + " 60",
 	})
 	if code != 130 || time.Since(start) > 30*time.Second {
