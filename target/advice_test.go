@@ -14,8 +14,10 @@ func TestAdviceNamesHostsAndNoPasswords(t *testing.T) {
 	}{
 		{"mirror", mirrorAdvice(getenv), []string{"deb.debian.org", "(http_proxy is proxy.example:3128)"}},
 		{"mirror without a proxy", mirrorAdvice(func(string) string { return "" }), []string{"must answer: try"}},
-		{"modules", moduleAdvice("https://bob:secret@goproxy.example/x|https://proxy.golang.org,direct", getenv),
-			[]string{"goproxy.example, proxy.golang.org, direct", "HTTPS_PROXY is 127.0.0.1:9"}},
+		{
+			"modules", moduleAdvice("https://bob:secret@goproxy.example/x|https://proxy.golang.org,direct", getenv),
+			[]string{"goproxy.example, proxy.golang.org, direct", "HTTPS_PROXY is 127.0.0.1:9"},
+		},
 		{"a proxy without a scheme", moduleAdvice("ann:secret@goproxy.example", getenv), []string{"unreadable"}},
 	}
 	for _, test := range tests {

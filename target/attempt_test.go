@@ -46,10 +46,16 @@ func TestAttempt(t *testing.T) {
 			}
 			return nil
 		}, []int{0, 5, 20, 50, 95}, ""},
-		{"refused for good", func(context.Context, time.Duration) error { return errAway },
-			[]int{0, 5, 20, 50, 95, 140}, "mmdebstrap: given up after 6 tries in 2m20s: connection refused"},
-		{"swallowed for good: each try at its limit, and three of them", hang,
-			[]int{0, 105, 220}, "given up after 3 tries in 5m20s: no end within 1m40s"},
+		{
+			"refused for good", func(context.Context, time.Duration) error { return errAway },
+			[]int{0, 5, 20, 50, 95, 140},
+			"mmdebstrap: given up after 6 tries in 2m20s: connection refused",
+		},
+		{
+			"swallowed for good: each try at its limit, and three of them", hang,
+			[]int{0, 105, 220},
+			"given up after 3 tries in 5m20s: no end within 1m40s",
+		},
 		{"hangs once", func(ctx context.Context, at time.Duration) error {
 			if at == 0 {
 				return hang(ctx, at)
@@ -83,6 +89,8 @@ func TestAttempt(t *testing.T) {
 
 func TestAttemptEndsWithItsContext(t *testing.T) {
 	ended := errors.New("interrupted")
+	refuse := func(context.Context) error { return errAway }
+	hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 	tests := []struct {
 		name    string
 		after   time.Duration
@@ -91,14 +99,10 @@ func TestAttemptEndsWithItsContext(t *testing.T) {
 		want    []error // all of which the error is
 		notWant error
 	}{
-		{"in a pause", 2 * time.Second, ended, func(context.Context) error { return errAway },
-			[]error{ended, errAway}, nil},
-		{"in the first try", 2 * time.Second, ended, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-			[]error{ended}, context.Canceled},
-		{"abandoned before it failed", 2 * time.Second, errAbandoned,
-			func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, []error{errAbandoned}, nil},
-		{"abandoned after it failed: its reason counts", 2 * time.Second, errAbandoned,
-			func(context.Context) error { return errAway }, []error{errAway}, errAbandoned},
+		{"in a pause", 2 * time.Second, ended, refuse, []error{ended, errAway}, nil},
+		{"in the first try", 2 * time.Second, ended, hang, []error{ended}, context.Canceled},
+		{"abandoned before it failed", 2 * time.Second, errAbandoned, hang, []error{errAbandoned}, nil},
+		{"abandoned after it failed: its reason counts", 2 * time.Second, errAbandoned, refuse, []error{errAway}, errAbandoned},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -154,10 +158,15 @@ func TestReason(t *testing.T) {
 	}{
 		{"no output", failure("pull x", exit, ""), "pull x: exit status 25"},
 		{"the last line", failure("go build", exit, "go: downloading\n  dial tcp: refused"), "go build: exit status 25: dial tcp: refused"},
-		{"apt-get's first error", failure("mmdebstrap", exit, "Reading\n  E: Failed to fetch x\n  E: Some failed\n  I: removing"),
-			"mmdebstrap: exit status 25: E: Failed to fetch x"},
-		{"a long RUN line", failure("docker build", errors.New(strings.Repeat("x", 500)), "last"),
-			"docker build: " + strings.Repeat("x", reasonLength-len("docker build: ")) + "...: last"},
+		{
+			"apt-get's first error",
+			failure("mmdebstrap", exit, "Reading\n  E: Failed to fetch x\n  E: Some failed\n  I: removing"),
+			"mmdebstrap: exit status 25: E: Failed to fetch x",
+		},
+		{
+			"a long RUN line", failure("docker build", errors.New(strings.Repeat("x", 500)), "last"),
+			"docker build: " + strings.Repeat("x", reasonLength-len("docker build: ")) + "...: last",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

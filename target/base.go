@@ -61,7 +61,7 @@ func (b *imageBuilder) bootstrapBase(ctx context.Context, tool string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // best effort: it is in the temporary directory
 	file := filepath.Join(dir, "base.tar")
 	cmd := exec.CommandContext(ctx, tool, bootstrapArgs(file)...)
 	if output, err := runChild(ctx, cmd); err != nil {
@@ -71,7 +71,7 @@ func (b *imageBuilder) bootstrapBase(ctx context.Context, tool string) error {
 	if err != nil {
 		return err
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }() // only read
 	source := client.ImageImportSource{Source: archive, SourceName: "-"}
 	result, err := b.docker.ImageImport(ctx, source, baseImage, client.ImageImportOptions{
 		Changes: []string{`CMD ["/bin/bash"]`},

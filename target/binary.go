@@ -24,7 +24,7 @@ func checkBinary(path string) error {
 	if err != nil {
 		return &BinaryError{path, fmt.Sprintf("not a Linux program (%v)", err)}
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	if file.Type != elf.ET_EXEC && file.Type != elf.ET_DYN {
 		return &BinaryError{path, fmt.Sprintf("not a program: ELF type %s", file.Type)}
 	}

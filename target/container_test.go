@@ -179,8 +179,8 @@ func calculateOnce(ctx context.Context, system *System, key string) (LedgerRow, 
 // TestDeepMicroservices starts the full topology once and looks at everything a run does to it.
 func TestDeepMicroservices(t *testing.T) {
 	system := testUp(t, Spec{})
-	t.Run("nodes", func(t *testing.T) { checkNodes(t, system) })
-	t.Run("loopback only", func(t *testing.T) { checkLoopback(t, system) })
+	t.Run("nodes", liveSystem{system}.checkNodes)
+	t.Run("loopback only", liveSystem{system}.checkLoopback)
 	t.Run("ledger on every node", func(t *testing.T) {
 		want := calculate(t, system, "test-key-1")
 		if err := system.Converge(within(t, time.Minute)); err != nil {
@@ -193,12 +193,15 @@ func TestDeepMicroservices(t *testing.T) {
 			}
 		}
 	})
-	t.Run("sidecar", func(t *testing.T) { checkSidecar(t, system) })
-	t.Run("engine killed and started", func(t *testing.T) { checkKill(t, system) })
-	t.Run("primary killed and started", func(t *testing.T) { checkFailover(t, system) })
+	t.Run("sidecar", liveSystem{system}.checkSidecar)
+	t.Run("engine killed and started", liveSystem{system}.checkKill)
+	t.Run("primary killed and started", liveSystem{system}.checkFailover)
 }
 
-func checkNodes(t *testing.T, system *System) {
+// liveSystem is a system that is up. Its methods are subtests.
+type liveSystem struct{ *System }
+
+func (system liveSystem) checkNodes(t *testing.T) {
 	want := map[Role]int{
 		RoleBalancer: 1, RoleEngine: 3, RoleWorker: 1, RoleReporting: 1,
 		RoleDatabaseBalancer: 1, RoleDatabase: 3, RoleReplica: 1, RoleConsensus: 3, RoleQueue: 3,
@@ -233,7 +236,7 @@ func checkNodes(t *testing.T, system *System) {
 }
 
 // checkLoopback holds every port that any container of the run publishes against the loopback.
-func checkLoopback(t *testing.T, system *System) {
+func (system liveSystem) checkLoopback(t *testing.T) {
 	published := 0
 	for _, c := range remainsOf(t, system.RunID()).containers {
 		inspected, err := system.docker.ContainerInspect(t.Context(), c.ID, client.ContainerInspectOptions{})
@@ -254,13 +257,13 @@ func checkLoopback(t *testing.T, system *System) {
 	}
 }
 
-func checkSidecar(t *testing.T, system *System) {
+func (system liveSystem) checkSidecar(t *testing.T) {
 	engine, _ := system.Node("engine-1")
 	sidecar, err := system.Sidecar(t.Context(), engine, "test", []string{"agent"}, []string{"NET_ADMIN"})
 	if err != nil {
 		t.Fatalf("Sidecar: %v", err)
 	}
-	defer sidecar.Close()
+	defer func() { _ = sidecar.Close() }() // checked below
 	if _, err := fmt.Fprintln(sidecar.Stdin, `{"id":7,"op":"hello"}`); err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +288,7 @@ func checkSidecar(t *testing.T, system *System) {
 	}
 }
 
-func checkKill(t *testing.T, system *System) {
+func (system liveSystem) checkKill(t *testing.T) {
 	engine, _ := system.Node("engine-2")
 	if err := system.Kill(t.Context(), engine); err != nil {
 		t.Fatalf("Kill: %v", err)
@@ -297,7 +300,7 @@ func checkKill(t *testing.T, system *System) {
 	if err := system.WaitHealthy(within(t, time.Second), engine); err == nil {
 		t.Error("WaitHealthy(killed) = nil, want an error")
 	}
-	calculate(t, system, "test-key-2") // the others answer
+	calculate(t, system.System, "test-key-2") // the others answer
 	if err := system.Start(t.Context(), engine); err != nil {
 		t.Fatalf("Start: %v", err)
 	}
@@ -314,7 +317,7 @@ func checkKill(t *testing.T, system *System) {
 	}
 }
 
-func checkFailover(t *testing.T, system *System) {
+func (system liveSystem) checkFailover(t *testing.T) {
 	old, before, err := system.Primary(t.Context())
 	if err != nil {
 		t.Fatal(err)

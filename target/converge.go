@@ -176,7 +176,7 @@ func (s *System) queryDatabase(ctx context.Context, n Node, ask func(pgx.Tx) err
 		return fmt.Errorf("%s: %w", n.Name, err)
 	}
 	// Nothing was changed, so that an error of the closing says nothing.
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{AccessMode: pgx.ReadOnly, IsoLevel: pgx.RepeatableRead}, ask)
 	if err != nil {
 		return fmt.Errorf("%s: %w", n.Name, err)

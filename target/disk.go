@@ -92,5 +92,5 @@ func freeDisk(dir string) (uint64, error) {
 	if err := unix.Statfs(dir, &disk); err != nil {
 		return 0, err
 	}
-	return disk.Bavail * uint64(disk.Bsize), nil
+	return disk.Bavail * uint64(max(0, disk.Bsize)), nil
 }

@@ -57,7 +57,11 @@ func TestContainerHostIsTheLoopback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer provider.Close()
+	defer func() {
+		if err := provider.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	host, err := provider.DaemonHost(t.Context())
 	if err != nil || host != "127.0.0.1" {
 		t.Errorf("DaemonHost() = %q, %v, want 127.0.0.1: load would go to a foreign host", host, err)
@@ -91,7 +95,7 @@ func TestPorts(t *testing.T) {
 	p := newPorts("run-1")
 	seen := make(map[int]bool)
 	for range 100 {
-		port, err := p.next()
+		port, err := p.next(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,8 +104,8 @@ func TestPorts(t *testing.T) {
 		}
 		seen[port] = true
 	}
-	one, _ := newPorts("run-1").next()
-	two, _ := newPorts("run-2").next()
+	one, _ := newPorts("run-1").next(t.Context())
+	two, _ := newPorts("run-2").next(t.Context())
 	if one == two {
 		t.Errorf("two runs both start with port %d", one)
 	}

@@ -2,6 +2,7 @@ package target
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -123,14 +124,14 @@ func examineDaemon(info system.Info) []Finding {
 			"the daemon runs " + info.OSType + " containers, want linux",
 		})
 	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(info.DockerRootDir, &disk); err != nil {
+	free, err := freeDisk(info.DockerRootDir)
+	if err != nil {
 		return append(findings, Finding{
 			"free disk", LevelWarn,
 			"cannot look at " + info.DockerRootDir + ": " + err.Error(),
 		})
 	}
-	return append(findings, graded("free disk", disk.Bavail*uint64(disk.Bsize), leastDisk, goodDisk))
+	return append(findings, graded("free disk", free, leastDisk, goodDisk))
 }
 
 // graded compares an amount of bytes with what is needed and what is good.
@@ -176,15 +177,13 @@ func examineKernel(config map[string]bool) []Finding {
 
 // readKernelConfig returns the options that are built in or modules, nil when none can be read.
 func readKernelConfig(release string) map[string]bool {
-	if file, err := os.Open("/proc/config.gz"); err == nil {
-		defer file.Close()
-		if text, err := gzip.NewReader(file); err == nil {
+	if packed, err := os.ReadFile("/proc/config.gz"); err == nil {
+		if text, err := gzip.NewReader(bytes.NewReader(packed)); err == nil {
 			return parseKernelConfig(text)
 		}
 	}
-	if file, err := os.Open("/boot/config-" + release); err == nil {
-		defer file.Close()
-		return parseKernelConfig(file)
+	if text, err := os.ReadFile("/boot/config-" + release); err == nil {
+		return parseKernelConfig(bytes.NewReader(text))
 	}
 	return nil
 }

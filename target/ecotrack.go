@@ -68,7 +68,12 @@ func Up(ctx context.Context, spec Spec, opts Options) (*System, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(spec.ReadyWithin))
 	defer cancel()
-	if err := s.start(ctx, plans, opts.Reap); err != nil {
+	if opts.Reap {
+		if err := s.startReaper(ctx); err != nil {
+			return s, fmt.Errorf("system up: reaper: %w", err)
+		}
+	}
+	if err := s.start(ctx, plans); err != nil {
 		return s, fmt.Errorf("system up: %w", err)
 	}
 	if err := s.awaitReady(ctx); err != nil {
@@ -95,13 +100,8 @@ func checkUp(spec Spec, opts Options) error {
 	return errors.Join(errs...)
 }
 
-// start makes the network, the reaper, and every node at once: the programs wait for each other.
-func (s *System) start(ctx context.Context, plans []nodePlan, reap bool) error {
-	if reap {
-		if err := s.startReaper(ctx); err != nil {
-			return fmt.Errorf("reaper: %w", err)
-		}
-	}
+// start makes the network and every node at once: the programs wait for each other.
+func (s *System) start(ctx context.Context, plans []nodePlan) error {
 	if err := s.makeNetwork(ctx); err != nil {
 		return fmt.Errorf("network: %w", err)
 	}

@@ -287,7 +287,7 @@ func (r recipe) inputs() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }() // only read
 		if _, err := io.Copy(sum, file); err != nil {
 			return "", err
 		}

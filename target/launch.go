@@ -45,7 +45,7 @@ func (s *System) launchOnce(ctx context.Context, p nodePlan) (Node, error) {
 	bindings := make(network.PortMap)
 	var exposed []string
 	for _, service := range sortedKeys(p.ports) {
-		port, err := s.ports.next()
+		port, err := s.ports.next(ctx)
 		if err != nil {
 			return node, err
 		}

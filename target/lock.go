@@ -51,7 +51,8 @@ func newLock(path string) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(file.Name()) // best effort: it has its lasting name, or is of no use
+	// Best effort: it has its lasting name, or is of no use.
+	defer func() { _ = os.Remove(file.Name()) }()
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
 		err = os.Link(file.Name(), path)

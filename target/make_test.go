@@ -66,7 +66,8 @@ func TestMakeAllEndsWithTheFirstFailure(t *testing.T) {
 	})
 	start := time.Now()
 	err := b.makeAll(t.Context(), []recipe{
-		{name: "nats", tag: "squall/nats:x"}, {name: "haproxy", base: true, tag: "squall/haproxy:x"},
+		{name: "nats", tag: "squall/nats:x"},
+		{name: "haproxy", base: true, tag: "squall/haproxy:x"},
 		{name: "squall", tag: "squall/squall:x"},
 	})
 	if err == nil || !strings.Contains(err.Error(), "image haproxy: docker build: given up after one try") ||

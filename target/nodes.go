@@ -82,18 +82,18 @@ func (s *System) WaitHealthy(ctx context.Context, n Node) error {
 			return nil
 		}
 		if err := pause(ctx, 200*time.Millisecond); err != nil {
-			return fmt.Errorf("%s is not healthy: %w: %w", n.Name, s.lastReason(n, missing), err)
+			return fmt.Errorf("%s is not healthy: %w: %w", n.Name, s.lastReason(ctx, n, missing), err)
 		}
 	}
 }
 
 // lastReason asks once more after a wait has ended: what the last check reported may only be that
 // its context had ended.
-func (s *System) lastReason(n Node, missing error) error {
+func (s *System) lastReason(ctx context.Context, n Node, missing error) error {
 	if !errors.Is(missing, context.Canceled) && !errors.Is(missing, context.DeadlineExceeded) {
 		return missing
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if again := s.checkNode(ctx, n); again != nil {
 		return again

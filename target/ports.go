@@ -1,6 +1,7 @@
 package target
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -36,15 +37,16 @@ func newPorts(runID string) *ports {
 }
 
 // next returns a port that nobody listens on and that was not handed out before.
-func (p *ports) next() (int, error) {
+func (p *ports) next(ctx context.Context) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var config net.ListenConfig
 	for range 500 {
 		port := p.low + p.rng.IntN(p.high-p.low)
 		if p.taken[port] {
 			continue
 		}
-		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
+		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
 		if err != nil {
 			continue
 		}

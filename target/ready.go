@@ -110,14 +110,14 @@ func (s *System) awaitNode(
 		}
 		running, _, err := s.Running(ctx, n)
 		if ended := err == nil && !running; ended || pause(ctx, 300*time.Millisecond) != nil {
-			return s.notReady(n, reason)
+			return s.notReady(ctx, n, reason)
 		}
 	}
 }
 
 // notReady collects what is known of a node; it works after the wait's context has ended.
-func (s *System) notReady(n Node, reason error) *NotReadyError {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func (s *System) notReady(ctx context.Context, n Node, reason error) *NotReadyError {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	e := &NotReadyError{Node: n.Name, State: "missing", Reason: reason.Error(), role: n.Role}
 	if state, err := s.state(ctx, n); err == nil {

@@ -183,7 +183,7 @@ func (s *System) startReaper(ctx context.Context) error {
 }
 
 func (s *System) startReaperOnce(ctx context.Context) error {
-	port, err := s.ports.next()
+	port, err := s.ports.next(ctx)
 	if err != nil {
 		return err
 	}

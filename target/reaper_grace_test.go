@@ -27,24 +27,21 @@ func listen(t *testing.T) net.Listener {
 func TestGraceNeedsAConfirmedClient(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		visit func(t *testing.T, conn net.Conn)
+		visit func(net.Conn) error
 	}{
-		{"it connects and goes", func(*testing.T, net.Conn) {}},
-		{"it hears the word and goes", func(t *testing.T, conn net.Conn) {
-			if _, err := io.ReadFull(conn, make([]byte, len(reaperWord))); err != nil {
-				t.Error(err)
-			}
+		{"it connects and goes", func(net.Conn) error { return nil }},
+		{"it hears the word and goes", func(conn net.Conn) error {
+			_, err := io.ReadFull(conn, make([]byte, len(reaperWord)))
+			return err
 		}},
-		{"it answers something else", func(t *testing.T, conn net.Conn) {
-			if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
-				t.Error(err)
-			}
+		{"it answers something else", func(conn net.Conn) error {
+			_, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n")
 			_, _ = io.ReadAll(conn) // until the reaper hangs up
+			return err
 		}},
-		{"it goes in the middle of its answer", func(t *testing.T, conn net.Conn) {
-			if _, err := io.WriteString(conn, clientWord[:2]); err != nil {
-				t.Error(err)
-			}
+		{"it goes in the middle of its answer", func(conn net.Conn) error {
+			_, err := io.WriteString(conn, clientWord[:2])
+			return err
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -58,7 +55,9 @@ func TestGraceNeedsAConfirmedClient(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				test.visit(t, conn)
+				if err := test.visit(conn); err != nil {
+					t.Error(err)
+				}
 				conn.Close()
 			}
 			select {
@@ -86,6 +85,7 @@ func TestGraceNeedsAConfirmedClient(t *testing.T) {
 // TestDialReaperIsPatient: a greeting may take longer than a second, and a connection that is dropped
 // is no answer.
 func TestDialReaperIsPatient(t *testing.T) {
+	t.Parallel()
 	const slow = 1500 * time.Millisecond // more than the second that it once was
 	for _, test := range []struct {
 		name    string

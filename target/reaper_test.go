@@ -69,6 +69,7 @@ func killARun(t *testing.T) time.Duration {
 
 // bringUpAndWait is the child: a small system, so that the test is about the reaper.
 func bringUpAndWait(t *testing.T, id string) {
+	t.Helper()
 	spec := Spec{Nodes: map[Role]NodeSpec{RoleConsensus: {Count: 1}, RoleQueue: {Count: 1}, RoleEngine: {Count: 1}}}
 	system, err := Up(t.Context(), spec, Options{RunID: id, Images: testImages(t), Reap: true})
 	if err != nil {

@@ -128,6 +128,7 @@ func fail(w http.ResponseWriter, status int, text string) {
 }
 
 func TestRemoveRun(t *testing.T) {
+	t.Parallel()
 	times := func(n, status int) func(string, int) int {
 		return func(id string, nth int) int {
 			if id == "engine-1" && nth <= n {

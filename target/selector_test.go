@@ -36,7 +36,7 @@ func (f fakeNode) RoundTrip(*http.Request) (*http.Response, error) {
 	return answer.Result(), nil
 }
 
-// fakeNodes are the Patronis of a system, by their address.
+// fakeNodes are the Patroni servers of a system, by their address.
 type fakeNodes map[string]fakeNode
 
 // RoundTrip lets the node asked for answer.

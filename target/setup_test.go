@@ -2,6 +2,7 @@ package target
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,9 +23,7 @@ func runScript(t *testing.T, script string, programs map[string]string) (code in
 	pretend := map[string]string{
 		"docker": `[ "$1" = version ]`, "id": "echo 0", "sleep": "", "dpkg": "", "apt-get": "",
 	}
-	for name, body := range programs {
-		pretend[name] = body
-	}
+	maps.Copy(pretend, programs)
 	for name, body := range pretend {
 		if body == "absent" {
 			continue
@@ -78,8 +77,11 @@ func TestSetupScript(t *testing.T) {
 		}, 0, "apt-get update, try 4", []string{"sleep 5", "sleep 15", "sleep 30", "install -y mmdebstrap"}, 4},
 		{"away for good", map[string]string{"apt-get": fails}, 5, "apt-get update could not be done: the package mirror", []string{"sleep 45"}, 6},
 		{"what it printed last is shown", map[string]string{"apt-get": fails}, 5, "  E: Could not connect to deb.debian.org:80", nil, 6},
-		{"disk full", map[string]string{"apt-get": `echo "E: You don't have enough free space in /var/cache/apt/archives/."; exit 100`},
-			5, "the disk is full", nil, 1},
+		{
+			"disk full",
+			map[string]string{"apt-get": `echo "E: You don't have enough free space in /var/cache/apt/archives/."; exit 100`},
+			5, "the disk is full", nil, 1,
+		},
 		{"not root", map[string]string{"id": "echo 1000"}, 5, "sudo apt-get install mmdebstrap", nil, 0},
 		{"no apt-get", map[string]string{"apt-get": "absent"}, 5, "there is no apt-get here", nil, 0},
 	}

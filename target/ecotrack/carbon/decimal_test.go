@@ -10,11 +10,11 @@ import (
 )
 
 // dec parses a decimal that the test wrote itself.
-func dec(t testing.TB, text string) carbon.Decimal {
-	t.Helper()
+func dec(tb testing.TB, text string) carbon.Decimal {
+	tb.Helper()
 	parsed, err := carbon.ParseDecimal(text)
 	if err != nil {
-		t.Fatalf("ParseDecimal(%q) = %v", text, err)
+		tb.Fatalf("ParseDecimal(%q) = %v", text, err)
 	}
 	return parsed
 }

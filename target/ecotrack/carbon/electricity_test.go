@@ -9,24 +9,27 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func grid(t testing.TB) carbon.Factor {
+func grid(tb testing.TB) carbon.Factor {
+	tb.Helper()
 	return carbon.Factor{
-		ID: "grid", Category: "electricity_location", Scope: "2", Unit: "kWh", GWPSet: carbon.AR5, CO2e: dec(t, "0.2"),
+		ID: "grid", Category: "electricity_location", Scope: "2", Unit: "kWh", GWPSet: carbon.AR5, CO2e: dec(tb, "0.2"),
 	}
 }
 
-func residualMix(t testing.TB) *carbon.Factor {
-	mix := grid(t)
-	mix.ID, mix.CO2e = "residual", dec(t, "0.5")
+func residualMix(tb testing.TB) *carbon.Factor {
+	tb.Helper()
+	mix := grid(tb)
+	mix.ID, mix.CO2e = "residual", dec(tb, "0.5")
 	return &mix
 }
 
-func instrument(t testing.TB, kind, quantity, unit, rate string) carbon.Instrument {
+func instrument(tb testing.TB, kind, quantity, unit, rate string) carbon.Instrument {
+	tb.Helper()
 	return carbon.Instrument{
 		Kind:         kind,
-		Quantity:     dec(t, quantity),
+		Quantity:     dec(tb, quantity),
 		Unit:         unit,
-		KgCO2ePerKWh: dec(t, rate),
+		KgCO2ePerKWh: dec(tb, rate),
 	}
 }
 

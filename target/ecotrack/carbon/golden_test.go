@@ -1,6 +1,7 @@
 package carbon_test
 
 import (
+	"bytes"
 	"encoding/csv"
 	"fmt"
 	"math"
@@ -17,12 +18,11 @@ type goldenRow struct{ id, expression, expected, published, tolerance, status st
 
 func readGolden(t *testing.T) []goldenRow {
 	t.Helper()
-	file, err := os.Open("testdata/golden.csv")
+	text, err := os.ReadFile("testdata/golden.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	records, err := csv.NewReader(file).ReadAll()
+	records, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,24 +9,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func some(t testing.TB, text string) *carbon.Decimal {
-	t.Helper()
-	value := dec(t, text)
+func some(tb testing.TB, text string) *carbon.Decimal {
+	tb.Helper()
+	value := dec(tb, text)
 	return &value
 }
 
 // gas is EPA's natural gas: 53.06 kg CO2, 1 g CH4 and 0.1 g N2O per mmBtu.
-func gas(t testing.TB) carbon.Factor {
+func gas(tb testing.TB) carbon.Factor {
+	tb.Helper()
 	return carbon.Factor{
 		ID: "gas", Category: "stationary_combustion", Scope: "1", Unit: "mmBtu", GWPSet: carbon.AR5,
-		CO2: some(t, "53.06"), CH4: some(t, "0.001"), N2O: some(t, "0.0001"), CO2e: dec(t, "53.1145"),
+		CO2: some(tb, "53.06"), CH4: some(tb, "0.001"), N2O: some(tb, "0.0001"), CO2e: dec(tb, "53.1145"),
 	}
 }
 
 // waste is EPA's landfilled mixed waste, published in AR4 without a split.
-func waste(t testing.TB) carbon.Factor {
+func waste(tb testing.TB) carbon.Factor {
+	tb.Helper()
 	return carbon.Factor{
-		ID: "waste", Category: "waste", Scope: "3.5", Unit: "short_ton", GWPSet: carbon.AR4, CO2e: dec(t, "580"),
+		ID: "waste", Category: "waste", Scope: "3.5", Unit: "short_ton", GWPSet: carbon.AR4, CO2e: dec(tb, "580"),
 	}
 }
 
@@ -44,7 +46,8 @@ type calculation struct {
 	flags         []string
 }
 
-func calculations(t testing.TB) []calculation {
+func calculations(tb testing.TB) []calculation {
+	tb.Helper()
 	complete, partial, review := carbon.StatusComplete, carbon.StatusPartial, carbon.StatusReviewRequired
 	rebase := []string{carbon.FlagRebaseImpossible}
 	return []calculation{
@@ -74,7 +77,7 @@ func calculations(t testing.TB) []calculation {
 		}, {
 			name: "released methane is 29.8 in AR6", factor: gas, change: func(f *carbon.Factor) {
 				f.Category, f.Unit, f.CO2, f.N2O = "fugitive_gas", "kg", nil, nil
-				f.CH4, f.CO2e = some(t, "1"), dec(t, "28")
+				f.CH4, f.CO2e = some(tb, "1"), dec(tb, "28")
 			},
 			quantity: "10", unit: "kg", set: carbon.AR6,
 			co2e: "298", outside: "0", gotSet: carbon.AR6, status: complete,

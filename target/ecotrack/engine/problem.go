@@ -10,7 +10,7 @@ import (
 )
 
 // Problem is an error as RFC 9457 describes it: a client decides by Code, which never changes.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457's name
 	Type   string `json:"type"` // a URN made of Code
 	Title  string `json:"title"`
 	Status int    `json:"status"`

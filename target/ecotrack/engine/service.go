@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -224,7 +225,9 @@ func (s *Service) Serve(ctx context.Context, ln net.Listener) error {
 		_ = server.Close() // what is still in flight has had its time
 		return fmt.Errorf("shut down: %w", err)
 	}
-	<-done
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
 	return nil
 }
 

@@ -16,11 +16,11 @@ import (
 // detector takes a second.
 var loadOnce = sync.OnceValues(Load)
 
-func load(t testing.TB) *Catalogue {
-	t.Helper()
+func load(tb testing.TB) *Catalogue {
+	tb.Helper()
 	catalogue, err := loadOnce()
 	if err != nil {
-		t.Fatalf("Load() = %v", err)
+		tb.Fatalf("Load() = %v", err)
 	}
 	return catalogue
 }

@@ -1,6 +1,7 @@
 package factors
 
 import (
+	"bytes"
 	"encoding/csv"
 	"os"
 	"squall/target/ecotrack/carbon"
@@ -12,12 +13,11 @@ type goldenRow struct{ expected, tolerance carbon.Decimal }
 
 func readGolden(t *testing.T) map[string]goldenRow {
 	t.Helper()
-	file, err := os.Open("../carbon/testdata/golden.csv")
+	text, err := os.ReadFile("../carbon/testdata/golden.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	records, err := csv.NewReader(file).ReadAll()
+	records, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}

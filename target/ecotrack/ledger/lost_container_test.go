@@ -110,7 +110,8 @@ func TestContainerLedgerLearnsLateOfALoss(t *testing.T) {
 			err := l.write(t.Context(), func(ctx context.Context, c *pgx.Conn) error {
 				used = append(used, c.PgConn().PID())
 				if len(used) == 1 {
-					end(t, eye, used[0]) // under the statement, so that no ping finds out first
+					// Under the statement, so that no ping finds out first.
+					end(t, eye, used[0]) //nolint:contextcheck // another session, which lives as long as the test
 				}
 				_, err := c.Exec(ctx, "SELECT")
 				return err
