@@ -3,7 +3,6 @@ package target
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,8 +79,7 @@ func (b *imageBuilder) bootstrapBase(ctx context.Context, tool string) error {
 		return failure("docker import "+baseImage, err, "")
 	}
 	defer result.Close()
-	_, err = io.Copy(io.Discard, result)
-	return err
+	return readProgress("docker import "+baseImage, result)
 }
 
 // bootstrapArgs are mmdebstrap's. An update of which a part failed is a failure, and so is a server

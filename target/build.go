@@ -76,11 +76,12 @@ func (b *imageBuilder) buildOnce(ctx context.Context, archive io.Reader, tag str
 		return failure("docker build", err, "")
 	}
 	defer result.Body.Close()
-	return readBuild(result.Body)
+	return readProgress("docker build", result.Body)
 }
 
-// readBuild follows a build to its end; its error carries the last lines of the output.
-func readBuild(body io.Reader) error {
+// readProgress follows what the daemon tells of a build or an import to its end: a failure comes in the
+// text of an answer that began as a success. Its error carries the last lines of the output.
+func readProgress(step string, body io.Reader) error {
 	var lines []string
 	messages := json.NewDecoder(body)
 	for {
@@ -90,7 +91,7 @@ func readBuild(body io.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("docker build: read output: %w", err)
+			return fmt.Errorf("%s: read output: %w", step, err)
 		}
 		for line := range strings.Lines(m.Stream) {
 			if line = strings.TrimSpace(line); line != "" {
@@ -99,7 +100,7 @@ func readBuild(body io.Reader) error {
 		}
 		lines = lines[max(0, len(lines)-buildLines):]
 		if m.Error != nil {
-			err := failure("docker build", m.Error, strings.Join(lines, "\n  "))
+			err := failure(step, m.Error, strings.Join(lines, "\n  "))
 			if deterministic(m.Error.Code) {
 				return permanentError{err}
 			}

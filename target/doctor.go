@@ -179,7 +179,9 @@ func examineKernel(config map[string]bool) []Finding {
 func readKernelConfig(release string) map[string]bool {
 	if packed, err := os.ReadFile("/proc/config.gz"); err == nil {
 		if text, err := gzip.NewReader(bytes.NewReader(packed)); err == nil {
-			return parseKernelConfig(text)
+			if options := parseKernelConfig(text); options != nil {
+				return options
+			}
 		}
 	}
 	if text, err := os.ReadFile("/boot/config-" + release); err == nil {
@@ -188,6 +190,7 @@ func readKernelConfig(release string) map[string]bool {
 	return nil
 }
 
+// parseKernelConfig returns nil for a text that cannot be read to its end: half of it would call absent what is there.
 func parseKernelConfig(r io.Reader) map[string]bool {
 	options := make(map[string]bool)
 	lines := bufio.NewScanner(r)
@@ -196,6 +199,9 @@ func parseKernelConfig(r io.Reader) map[string]bool {
 		if name, isOption := strings.CutPrefix(name, "CONFIG_"); found && isOption {
 			options[name] = value == "y" || value == "m"
 		}
+	}
+	if lines.Err() != nil {
+		return nil
 	}
 	return options
 }

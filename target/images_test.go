@@ -74,20 +74,25 @@ func TestBuildContext(t *testing.T) {
 	}
 }
 
-func TestReadBuild(t *testing.T) {
+func TestReadProgress(t *testing.T) {
 	ok := `{"stream":"Step 1/2 : FROM scratch\n"}` + "\n" + `{"stream":"Successfully built abc\n"}`
-	if err := readBuild(strings.NewReader(ok)); err != nil {
-		t.Errorf("readBuild(success) = %v, want nil", err)
+	if err := readProgress("docker build", strings.NewReader(ok)); err != nil {
+		t.Errorf("readProgress(success) = %v, want nil", err)
 	}
 	failed := strings.Repeat(`{"stream":"noise\n"}`, 30) + `{"stream":"E: Unable to locate package x\n"}` +
 		`{"errorDetail":{"code":100,"message":"returned a non-zero code: 100"},"error":"returned a non-zero code: 100"}`
-	err := readBuild(strings.NewReader(failed))
+	err := readProgress("docker build", strings.NewReader(failed))
 	if err == nil || !strings.Contains(err.Error(), "returned a non-zero code: 100") ||
 		!strings.Contains(err.Error(), "E: Unable to locate package x") || strings.Count(err.Error(), "noise") != buildLines-1 {
-		t.Errorf("readBuild(failure) = %v, want the reason and the last %d lines", err, buildLines)
+		t.Errorf("readProgress(failure) = %v, want the reason and the last %d lines", err, buildLines)
 	}
-	if err := readBuild(strings.NewReader(`{"stream":`)); err == nil {
-		t.Error("readBuild(cut off) = nil, want an error")
+	if err := readProgress("docker build", strings.NewReader(`{"stream":`)); err == nil {
+		t.Error("readProgress(cut off) = nil, want an error")
+	}
+	full := `{"status":"sha256:abc"}` + "\n" + `{"errorDetail":{"message":"no space left on device"},"error":"no space left on device"}`
+	if err := readProgress("docker import", strings.NewReader(full)); err == nil ||
+		!strings.Contains(err.Error(), "docker import") || !strings.Contains(err.Error(), "no space left on device") {
+		t.Errorf("readProgress(failed import) = %v, want the step and the reason", err)
 	}
 }
 

@@ -90,9 +90,9 @@ func TestDeterministic(t *testing.T) {
 func TestReadBuildKnowsWhatIsPermanent(t *testing.T) {
 	for status, want := range map[string]bool{"1": true, "100": false} {
 		body := `{"errorDetail":{"code":` + status + `,"message":"returned a non-zero code: ` + status + `"}}`
-		_, permanent := errors.AsType[permanentError](readBuild(strings.NewReader(body)))
+		_, permanent := errors.AsType[permanentError](readProgress("docker build", strings.NewReader(body)))
 		if permanent != want {
-			t.Errorf("readBuild(status %s) is permanent: %t, want %t", status, permanent, want)
+			t.Errorf("readProgress(status %s) is permanent: %t, want %t", status, permanent, want)
 		}
 	}
 }

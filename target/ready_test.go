@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -126,6 +128,10 @@ func TestExamineKernel(t *testing.T) {
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s: examineKernel() (-want +got):\n%s", test.name, diff)
 		}
+	}
+	damaged := io.MultiReader(strings.NewReader(here), iotest.ErrReader(io.ErrUnexpectedEOF))
+	if got := parseKernelConfig(damaged); got != nil {
+		t.Errorf("parseKernelConfig(damaged) = %v, want nil", got)
 	}
 	if got := examineKernel(nil); len(got) != 1 || got[0].Level != LevelWarn {
 		t.Errorf("examineKernel(nil) = %v, want one warning", got)
