@@ -59,7 +59,7 @@ containers: setup ## the tests of make test that start containers: short end-to-
 test: unit containers ## what must hold on every commit, on any machine: what CI runs (10 minutes)
 
 .PHONY: test-deep
-test-deep: setup ## every other container test, shipped scenarios as they are, 20-fold repeats; by hand and nightly
+test-deep: lint setup ## lint, every other container test, shipped scenarios as they are, 20-fold repeats; by hand and nightly
 	$(WITH_SERVICES) -timeout 60m -run '^TestContainer' -count=20 ./target/ecotrack/ledger ./target/ecotrack/engine
 	$(IN_CONTAINERS) -timeout 60m -run '^TestContainerAgent' -count=20 ./chaos/agent
 	$(IN_CONTAINERS) -timeout 90m -run '^TestDeep' $(OUTSIDE_ECOTRACK)
