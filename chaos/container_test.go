@@ -278,7 +278,7 @@ func TestDeepFaultsAreInjectedFeltAndGone(t *testing.T) {
 	pings := &pinger{start: time.Now()}
 	var pinging sync.WaitGroup
 	pinging.Go(func() { pings.run(ctx, s) })
-	played := play(t, t.Context(), s, specs...)
+	played := play(t.Context(), t, s, specs...)
 	cancel()
 	pinging.Wait()
 	for _, in := range played.injections {

@@ -150,7 +150,7 @@ func (s *fakeSystem) WaitHealthy(ctx context.Context, n target.Node) error {
 
 // Sidecar serves the agent's protocol on a fake kernel; rules end with the agent, as the owner
 // flag has it.
-func (s *fakeSystem) Sidecar(_ context.Context, n target.Node, name string, args, capabilities []string) (*target.Sidecar, error) {
+func (s *fakeSystem) Sidecar(ctx context.Context, n target.Node, name string, args, capabilities []string) (*target.Sidecar, error) {
 	if !slices.Equal(args, []string{"agent"}) || !slices.Equal(capabilities, []string{"NET_ADMIN"}) {
 		return nil, fmt.Errorf("sidecar %s: args %v, capabilities %v", name, args, capabilities)
 	}
@@ -162,7 +162,7 @@ func (s *fakeSystem) Sidecar(_ context.Context, n target.Node, name string, args
 	s.mu.Unlock()
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
-	ctx, cancel := context.WithCancel(context.Background())
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the call
 	if lives > 0 {
 		time.AfterFunc(lives, cancel)
 	}
@@ -179,7 +179,7 @@ func (s *fakeSystem) Sidecar(_ context.Context, n target.Node, name string, args
 			inR.CloseWithError(io.ErrClosedPipe)
 			return
 		}
-		_ = agent.Serve(ctx, inR, outW, &fakeAgent{kernel, nil}, agent.TTL)
+		_ = agent.Serve(serving, inR, outW, &fakeAgent{kernel, nil}, agent.TTL)
 	})
 	return &target.Sidecar{Stdin: inW, Stdout: outR, Close: func() error {
 		cancel()
@@ -276,7 +276,7 @@ type played struct {
 	journal    string
 }
 
-func play(t *testing.T, ctx context.Context, s System, specs ...Spec) played {
+func play(ctx context.Context, t *testing.T, s System, specs ...Spec) played {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "journal.jsonl")
 	j, err := OpenJournal(path)

@@ -101,7 +101,11 @@ func TestPlayJournalsBeforeItInjects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer j.Close()
+		defer func() {
+			if err := j.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
 		w := &watchedSystem{fakeSystem: newFakeSystem(), path: path}
 		Play(t.Context(), PlayOptions{Faults: []Spec{killSpec("failover", target.RolePrimary)}, System: w, Journal: j, Run: "run-1"})
 		if w.err != nil || len(w.open) != 1 {

@@ -55,7 +55,7 @@ func TestPlayAsksAgainWhoIsMeant(t *testing.T) {
 				s := &electingSystem{
 					fakeSystem: newFakeSystem(), panics: test.panics, until: time.Now().Add(spec.At + test.after),
 				}
-				in := play(t, t.Context(), s, spec).injections[0]
+				in := play(t.Context(), t, s, spec).injections[0]
 				if injected := in.Effective > 0; injected != test.injected || !strings.Contains(in.Error, test.said) {
 					t.Errorf("Play() = %+v; want injected %t, error with %q", in, test.injected, test.said)
 				}

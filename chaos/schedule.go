@@ -72,7 +72,8 @@ func Play(ctx context.Context, opts PlayOptions) []Injection {
 	out := make([]Injection, len(opts.Faults))
 	var all sync.WaitGroup
 	for i, spec := range opts.Faults {
-		all.Go(func() { out[i] = p.play(ctx, i, spec) })
+		stream := uint64(i)
+		all.Go(func() { out[i] = p.play(ctx, stream, spec) })
 	}
 	all.Wait()
 	return out
@@ -94,13 +95,13 @@ type life struct {
 	in Injection
 }
 
-func (p *player) play(ctx context.Context, i int, spec Spec) Injection {
+func (p *player) play(ctx context.Context, stream uint64, spec Spec) Injection {
 	l := &life{player: p, spec: spec}
 	l.in = Injection{Fault: spec.Name, Kind: spec.Kind, Requested: spec.At, Settle: spec.Settle}
 	if !sleep(ctx, time.Until(p.Start.Add(spec.At))) {
 		return l.notInjected(context.Cause(ctx))
 	}
-	aim, err := l.resolve(ctx, uint64(i))
+	aim, err := l.resolve(ctx, stream)
 	if err != nil {
 		return l.notInjected(err)
 	}

@@ -36,7 +36,7 @@ func lossSpec(name string, role target.Role) Spec {
 func TestPlayKillsThePrimaryAndRecordsTheFailover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFakeSystem()
-		p := play(t, t.Context(), s, killSpec("failover", target.RolePrimary))
+		p := play(t.Context(), t, s, killSpec("failover", target.RolePrimary))
 		in := p.injections[0]
 		if in.Error != "" || !in.Felt || !in.Undone {
 			t.Errorf("Play() = %+v, want felt and undone without error", in)
@@ -82,7 +82,7 @@ func TestPlayDelaysAndDrops(t *testing.T) {
 	both.Peer = &target.Selector{Role: target.RoleDatabase}
 	synctest.Test(t, func(t *testing.T) {
 		s := newFakeSystem()
-		in := play(t, t.Context(), s, both).injections[0]
+		in := play(t.Context(), t, s, both).injections[0]
 		if in.Error != "" || !in.Felt || !in.Undone {
 			t.Fatalf("Play() = %+v, want felt and undone without error", in)
 		}
@@ -190,7 +190,7 @@ func TestPlayReportsWhatWentWrong(t *testing.T) {
 				if c.sick != nil {
 					c.sick(s)
 				}
-				p := play(t, t.Context(), s, c.spec)
+				p := play(t.Context(), t, s, c.spec)
 				in := p.injections[0]
 				if in.Felt != c.felt || in.Undone != c.undone {
 					t.Errorf("Play() = felt %t, undone %t, want %t, %t: %+v", in.Felt, in.Undone, c.felt, c.undone, in)
@@ -227,7 +227,7 @@ func TestPlayCancelledUndoesAtOnce(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(15*time.Second, cancel)
 				began := time.Now()
-				in := play(t, ctx, s, spec, later).injections
+				in := play(ctx, t, s, spec, later).injections
 				if took := time.Since(began); took > 17*time.Second {
 					t.Errorf("Play() took %s after a cancel at 15s, want at most 17s", took)
 				}
@@ -259,7 +259,7 @@ func TestPlayOverlaps(t *testing.T) {
 		after := latencySpec("after", target.RoleEngine)
 		after.At = 40 * time.Second
 		var got []string
-		for _, in := range play(t, t.Context(), s, latencySpec("first", target.RoleEngine), again, other, after).injections {
+		for _, in := range play(t.Context(), t, s, latencySpec("first", target.RoleEngine), again, other, after).injections {
 			got = append(got, fmt.Sprintf("%s felt %t: %s", in.Fault, in.Felt, in.Error))
 		}
 		want := []string{
@@ -287,7 +287,7 @@ func (h hungSystem) Sidecar(context.Context, target.Node, string, []string, []st
 func TestPlayEndsWhenDockerHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		in := play(t, t.Context(), hungSystem{newFakeSystem()}, lossSpec("a", target.RoleEngine)).injections[0]
+		in := play(t.Context(), t, hungSystem{newFakeSystem()}, lossSpec("a", target.RoleEngine)).injections[0]
 		if took := time.Since(began); took > 10*time.Second+injectWithin+networkUndoWithin+agentEndsWithin {
 			t.Errorf("Play() took %s, want the limits kept", took)
 		}

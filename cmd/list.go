@@ -18,21 +18,24 @@ func newListCommand(s *streams) *cobra.Command {
 		Example: "  squall list\n  squall list --json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return listScenarios(s, asJSON)
+			if asJSON {
+				return printScenariosJSON(s)
+			}
+			return printScenarios(s)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
-func listScenarios(s *streams, asJSON bool) error {
-	list := scenarios.List()
-	if asJSON {
-		encoder := json.NewEncoder(s.Out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(list)
-	}
-	for _, sc := range list {
+func printScenariosJSON(s *streams) error {
+	encoder := json.NewEncoder(s.Out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(scenarios.List())
+}
+
+func printScenarios(s *streams) error {
+	for _, sc := range scenarios.List() {
 		if _, err := fmt.Fprintf(s.Out, "%s\n    %s\n", sc.Name, sc.Question); err != nil {
 			return err
 		}

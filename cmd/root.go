@@ -78,7 +78,7 @@ func withSignals(parent context.Context) (context.Context, context.CancelFunc) {
 	go func() {
 		select {
 		case sig := <-signals:
-			cancel(scenarios.Interrupt{Signal: sig})
+			cancel(scenarios.InterruptError{Signal: sig})
 		case <-ctx.Done():
 		}
 	}()

@@ -101,7 +101,7 @@ func runOnce(ctx context.Context, s *streams, name string, sc scenarios.Scenario
 	dir, run, err := scenarios.Run(ctx, sc, scenarios.RunOptions{
 		Seed: seed, Out: opts.out, Binary: opts.binary, Keep: opts.keep,
 		Command: repeatCommand(name, seed, opts), Version: version(), Progress: live,
-		Log: newLogger(s, opts.verbose),
+		Log: newLogger(s, opts.logLevel()),
 	})
 	live.Close()
 	var setup *scenarios.SetupError
@@ -128,11 +128,14 @@ func repeatCommand(name string, seed uint64, opts runOptions) string {
 	return strings.Join(words, " ")
 }
 
-func newLogger(s *streams, verbose bool) *slog.Logger {
-	level := slog.LevelWarn
-	if verbose {
-		level = slog.LevelDebug
+func (o runOptions) logLevel() slog.Level {
+	if o.verbose {
+		return slog.LevelDebug
 	}
+	return slog.LevelWarn
+}
+
+func newLogger(s *streams, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: level}))
 }
 

@@ -103,7 +103,12 @@ func (l *load) run(ctx context.Context, progress func(Tick)) (*Recording, error)
 	if cause := context.Cause(running); cause != nil && !aborted {
 		return nil, fmt.Errorf("load: %w", cause)
 	}
-	return l.recording(aborted), nil
+	r := l.newRecording()
+	if aborted {
+		l.cutShort(r)
+	}
+	l.fill(r)
+	return r, nil
 }
 
 // load is one run of a schedule.
@@ -183,7 +188,7 @@ func newClassRun(sched *Schedule, plan *classPlan, start time.Time) *classRun {
 	spec := sched.spec
 	peak := sched.curve.peak() * plan.share
 	// Twice the peak, since Poisson arrivals and catching up both exceed the curve for a while.
-	span := uint64(2*peak*(spec.Timeout+spec.MaxLag+time.Second).Seconds()) + uint64(spec.MaxInFlight)
+	span := uint64(2*peak*(spec.Timeout+spec.MaxLag+time.Second).Seconds() + float64(spec.MaxInFlight))
 	c := &classRun{
 		sched: sched, plan: plan, start: start,
 		ring:     newRing(span),

@@ -91,37 +91,37 @@ func steady(rate Rate, length time.Duration, mix ...Class) Spec {
 
 func get(name string) Class { return Class{Name: name, Weight: 1, Method: "GET", Path: "/" + name} }
 
-func mustSchedule(t testing.TB, spec Spec) *Schedule {
-	t.Helper()
+func mustSchedule(tb testing.TB, spec Spec) *Schedule {
+	tb.Helper()
 	s, err := NewSchedule(spec, 7)
 	if err != nil {
-		t.Fatalf("NewSchedule() error: %v", err)
+		tb.Fatalf("NewSchedule() error: %v", err)
 	}
 	return s
 }
 
-func mustRun(t testing.TB, ctx context.Context, s *Schedule, opts Options) *Recording {
-	t.Helper()
+func mustRun(ctx context.Context, tb testing.TB, s *Schedule, opts Options) *Recording {
+	tb.Helper()
 	r, err := Run(ctx, s, opts)
 	if err != nil {
-		t.Fatalf("Run() error: %v", err)
+		tb.Fatalf("Run() error: %v", err)
 	}
-	checkSums(t, s, r)
+	checkSums(tb, s, r)
 	return r
 }
 
 // checkSums holds the identities that every recording keeps.
-func checkSums(t testing.TB, s *Schedule, r *Recording) {
-	t.Helper()
+func checkSums(tb testing.TB, s *Schedule, r *Recording) {
+	tb.Helper()
 	for i, c := range r.Classes {
 		if c.Planned != c.Sent+c.Unsent {
-			t.Errorf("class %s: planned %d, want sent %d + unsent %d", c.Name, c.Planned, c.Sent, c.Unsent)
+			tb.Errorf("class %s: planned %d, want sent %d + unsent %d", c.Name, c.Planned, c.Sent, c.Unsent)
 		}
 		if c.Sent != c.OK+c.Failed() {
-			t.Errorf("class %s: sent %d, want ok %d + failed %d", c.Name, c.Sent, c.OK, c.Failed())
+			tb.Errorf("class %s: sent %d, want ok %d + failed %d", c.Name, c.Sent, c.OK, c.Failed())
 		}
 		if !r.Aborted && c.Planned != s.classes[i].total {
-			t.Errorf("class %s: planned %d, want %d as scheduled", c.Name, c.Planned, s.classes[i].total)
+			tb.Errorf("class %s: planned %d, want %d as scheduled", c.Name, c.Planned, s.classes[i].total)
 		}
 		var sum Counts
 		for _, second := range r.Seconds {
@@ -130,7 +130,7 @@ func checkSums(t testing.TB, s *Schedule, r *Recording) {
 			}
 		}
 		if sum != c.Counts {
-			t.Errorf("class %s: seconds add up to %+v, want %+v", c.Name, sum, c.Counts)
+			tb.Errorf("class %s: seconds add up to %+v, want %+v", c.Name, sum, c.Counts)
 		}
 	}
 }
@@ -143,7 +143,7 @@ func TestRunEcoTrack(t *testing.T) {
 			mix = append(mix, Class{Name: name, Weight: 1})
 		}
 		s := mustSchedule(t, steady(350, 2*time.Second, mix...))
-		r := mustRunFake(t, t.Context(), s, Options{RunID: "run1", Start: time.Now().Add(100 * time.Millisecond)}, e)
+		r := mustRunFake(t.Context(), t, s, Options{RunID: "run1", Start: time.Now().Add(100 * time.Millisecond)}, e)
 
 		acked := make(map[string]int)
 		for _, w := range r.Writes {
@@ -210,7 +210,7 @@ func TestRunStalledServer(t *testing.T) {
 		})
 		spec := steady(50, 2*time.Second, get("a"))
 		spec.Arrivals, spec.MaxInFlight, spec.MaxLag = arrivalsEven, 1, 5*time.Second
-		c := mustRunFake(t, t.Context(), mustSchedule(t, spec), Options{}, stalls).Classes[0]
+		c := mustRunFake(t.Context(), t, mustSchedule(t, spec), Options{}, stalls).Classes[0]
 		if c.Unsent != 0 || c.OK != 100 {
 			t.Fatalf("ok %d, unsent %d, want 100 and 0", c.OK, c.Unsent)
 		}

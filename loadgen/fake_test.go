@@ -86,10 +86,10 @@ func (m *memoryNet) reroute(t *testing.T, transport http.RoundTripper) {
 }
 
 // fakeLoad makes a load against handler whose time is fake. Call it inside synctest.Test.
-func fakeLoad(t *testing.T, s *Schedule, opts Options, handler http.Handler) *load {
+func fakeLoad(ctx context.Context, t *testing.T, s *Schedule, opts Options, handler http.Handler) *load {
 	t.Helper()
 	opts.BaseURL = fakeURL
-	l, err := newLoad(t.Context(), s, opts)
+	l, err := newLoad(ctx, s, opts)
 	if err != nil {
 		t.Fatalf("newLoad() error: %v", err)
 	}
@@ -106,10 +106,10 @@ func fakeLoad(t *testing.T, s *Schedule, opts Options, handler http.Handler) *lo
 
 // mustRunFake is mustRun in fake time.
 func mustRunFake(
-	t *testing.T, ctx context.Context, s *Schedule, opts Options, handler http.Handler,
+	ctx context.Context, t *testing.T, s *Schedule, opts Options, handler http.Handler,
 ) *Recording {
 	t.Helper()
-	r, err := fakeLoad(t, s, opts, handler).run(ctx, opts.Progress)
+	r, err := fakeLoad(ctx, t, s, opts, handler).run(ctx, opts.Progress)
 	if err != nil {
 		t.Fatalf("run() error: %v", err)
 	}

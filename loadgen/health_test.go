@@ -29,7 +29,7 @@ func TestRunStarvedGenerator(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				spec := steady(20, 4*time.Second, Class{Name: requestCalculate, Weight: 1})
 				spec.MaxLag = row.maxLag
-				l := fakeLoad(t, mustSchedule(t, spec), Options{}, newEcoTrack())
+				l := fakeLoad(t.Context(), t, mustSchedule(t, spec), Options{}, newEcoTrack())
 				for _, c := range l.classes {
 					c.pacer.wait = func(ctx context.Context, at time.Time) bool {
 						return waitFor(ctx, at.Add(row.delay))

@@ -13,6 +13,9 @@ import (
 // middle is within 0.05 % of every value in it.
 const subBucketBits = 10
 
+// lastBucket is the bucket of the longest time.Duration.
+const lastBucket = 45080
+
 // Histogram counts durations in log-linear buckets of microseconds. It is sparse: memory grows with
 // the number of different buckets hit, never with the number of values. The zero value is empty and
 // ready. Not safe for concurrent use.
@@ -83,7 +86,7 @@ func (h *Histogram) Mean() time.Duration {
 	if h.count == 0 {
 		return 0
 	}
-	return h.sum / time.Duration(h.count)
+	return h.sum / time.Duration(h.count) //nolint:gosec // nobody records 2^63 values
 }
 
 // Quantile is the value at quantile q, 0 <= q <= 1: the smallest bucket that holds the value of rank
@@ -116,9 +119,9 @@ func (h *Histogram) Above(d time.Duration) uint64 {
 }
 
 func bucketIndex(d time.Duration) uint32 {
-	us := uint64(d / time.Microsecond)
+	us := uint64(max(d, 0) / time.Microsecond)
 	shift := max(bits.Len64(us)-(subBucketBits+1), 0)
-	return uint32(shift<<subBucketBits) + uint32(us>>shift)
+	return uint32(shift<<subBucketBits) + uint32(us>>shift) //nolint:gosec // shift < 64, us>>shift < 2^11
 }
 
 // bucketValue is the middle of a bucket.
@@ -128,7 +131,7 @@ func bucketValue(index uint32) time.Duration {
 	}
 	shift := index>>subBucketBits - 1
 	low := uint64(index-shift<<subBucketBits) << shift
-	return time.Duration(low+(1<<shift)/2) * time.Microsecond
+	return time.Duration(low+(1<<shift)/2) * time.Microsecond //nolint:gosec // no bucket is behind lastBucket
 }
 
 type histogramJSON struct {
@@ -156,9 +159,14 @@ func (h *Histogram) UnmarshalJSON(data []byte) error {
 	if len(j.Buckets)%2 != 0 {
 		return fmt.Errorf("histogram: odd number of bucket values: %d", len(j.Buckets))
 	}
-	*h = Histogram{count: j.Count, sum: time.Duration(j.SumNs), max: time.Duration(j.MaxNs)}
+	read := Histogram{count: j.Count, sum: time.Duration(j.SumNs), max: time.Duration(j.MaxNs)}
 	for i := 0; i < len(j.Buckets); i += 2 {
-		h.add(uint32(j.Buckets[i]), j.Buckets[i+1])
+		index := j.Buckets[i]
+		if index > lastBucket {
+			return fmt.Errorf("histogram: bucket %d, want at most %d", index, lastBucket)
+		}
+		read.add(uint32(index), j.Buckets[i+1])
 	}
+	*h = read
 	return nil
 }

@@ -128,7 +128,10 @@ func FuzzHistogram(f *testing.F) {
 }
 
 func TestHistogramBadJSON(t *testing.T) {
-	for _, text := range []string{`{"buckets":[1]}`, `[]`, `{"n":-1}`} {
+	if got := bucketIndex(math.MaxInt64); got != lastBucket {
+		t.Errorf("bucketIndex(MaxInt64) = %d, want lastBucket, %d", got, lastBucket)
+	}
+	for _, text := range []string{`{"buckets":[1]}`, `{"buckets":[45081,1]}`, `[]`, `{"n":-1}`} {
 		var h Histogram
 		if err := json.Unmarshal([]byte(text), &h); err == nil {
 			t.Errorf("Unmarshal(%s): no error, want one", text)

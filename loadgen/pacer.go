@@ -44,7 +44,7 @@ func newRing(span uint64) *ring {
 }
 
 func (r *ring) slot(seq uint64) *atomic.Pointer[hit] {
-	return &r.slots[seq&uint64(len(r.slots)-1)]
+	return &r.slots[seq&(uint64(len(r.slots))-1)]
 }
 
 // put stores a hit; it fails when its slot is still taken.
@@ -120,6 +120,7 @@ func (p *pacer) release(ctx context.Context, seq uint64) (stop bool, err error) 
 			return true, nil
 		case dropped:
 			continue
+		case admitted:
 		}
 		p.released.Add(1)
 		return false, p.ring.put(h)
@@ -145,7 +146,7 @@ func (p *pacer) admit(ctx context.Context, h *hit) admission {
 		p.fullUntil = time.Since(p.start)
 		if outcome != admitted {
 			if outcome == dropped {
-				p.recorder.unsent(h.due, false)
+				p.recorder.unsent(h.due)
 			}
 			return outcome
 		}
@@ -154,8 +155,11 @@ func (p *pacer) admit(ctx context.Context, h *hit) admission {
 	p.lastExcused = h.excused
 	if outcome != admitted {
 		<-p.slots
-		if outcome == dropped {
-			p.recorder.unsent(h.due, !h.excused)
+		switch {
+		case outcome == dropped && h.excused:
+			p.recorder.unsent(h.due)
+		case outcome == dropped:
+			p.recorder.starved(h.due)
 		}
 	}
 	return outcome
@@ -206,7 +210,7 @@ func (p *pacer) limit(ctx context.Context, h *hit) admission {
 func (p *pacer) abandon(due time.Duration) {
 	at := p.interruption.instant().Sub(p.start)
 	for more := true; more && due <= at; due, more = p.arrivals.next() {
-		p.recorder.unsent(due, false)
+		p.recorder.unsent(due)
 	}
 }
 

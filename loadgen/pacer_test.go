@@ -21,7 +21,7 @@ func fakePacer(t *testing.T, rate Rate, length time.Duration, slots int, maxLag 
 }
 
 // drain releases everything; serve is called for each hit and must free its slot in time.
-func drain(t *testing.T, ctx context.Context, p *pacer, serve func(h *hit)) {
+func drain(ctx context.Context, t *testing.T, p *pacer, serve func(h *hit)) {
 	t.Helper()
 	for seq := uint64(0); ; seq++ {
 		stop, err := p.release(ctx, seq)
@@ -47,7 +47,7 @@ func TestPacerOnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := fakePacer(t, 200, 3*time.Second, 1, time.Second)
 		n := 0
-		drain(t, t.Context(), p, func(h *hit) {
+		drain(t.Context(), t, p, func(h *hit) {
 			if lag := p.lag(h); lag != 0 || h.excused {
 				t.Errorf("hit %d: lag %v, excused %v, want 0 and false", h.n, lag, h.excused)
 			}
@@ -67,7 +67,7 @@ func TestPacerFullClass(t *testing.T) {
 		p := fakePacer(t, 100, 20*time.Second, 1, time.Second)
 		var free sync.WaitGroup
 		sent, blamed := 0, 0
-		drain(t, t.Context(), p, func(h *hit) {
+		drain(t.Context(), t, p, func(h *hit) {
 			hold := time.Duration(0)
 			if sent++; sent == 501 {
 				hold = 3 * time.Second
@@ -106,7 +106,7 @@ func TestPacerOwnStall(t *testing.T) {
 		p := fakePacer(t, 100, 20*time.Second, 50, 5*time.Second)
 		sent, own := 0, 0
 		perSecond := make(map[int]int)
-		drain(t, t.Context(), p, func(h *hit) {
+		drain(t.Context(), t, p, func(h *hit) {
 			if sent++; sent == 501 {
 				<-time.After(2 * time.Second) // in vegeta's loop, not in a worker
 			}
@@ -137,7 +137,7 @@ func TestPacerInterrupted(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		sent := 0
-		drain(t, ctx, p, func(*hit) { sent++ }) // no slot is ever freed
+		drain(ctx, t, p, func(*hit) { sent++ }) // no slot is ever freed
 		if unsent := int(p.recorder.running.Unsent); sent != 10 || unsent < 489 || unsent > 491 {
 			t.Errorf("sent %d, unsent %d, want 10 and 490", sent, unsent)
 		}

@@ -81,7 +81,7 @@ func (p *prober) run(ctx context.Context, start time.Time) {
 	if p.fixed == nil && time.Until(start) > 0 {
 		// A row to read from second zero on. The first acknowledged write probe does as well, so a
 		// failure here needs no report of its own.
-		all.Go(func() { p.attempt(ctx, start, seriesWriteFresh, 0, time.Since(start), true) })
+		all.Go(func() { p.attempt(ctx, start, seriesWriteFresh, 0, time.Since(start)) })
 	}
 	for i, series := range probeSeries() {
 		phase := time.Duration(i) * p.sched.spec.Probe.Every / time.Duration(len(probeSeries()))
@@ -96,8 +96,7 @@ func (p *prober) series(ctx context.Context, start time.Time, series string, pha
 	defer attempts.Wait()
 	slots := make(chan struct{}, p.limit())
 	last := phase
-	for n := uint64(1); ; n++ {
-		due := phase + time.Duration(n-1)*p.sched.spec.Probe.Every
+	for n, due := uint64(1), phase; ; n, due = n+1, due+p.sched.spec.Probe.Every {
 		if due >= p.sched.Duration() || !waitFor(ctx, start.Add(due)) {
 			return
 		}
@@ -108,7 +107,9 @@ func (p *prober) series(ctx context.Context, start time.Time, series string, pha
 		case slots <- struct{}{}:
 			attempts.Go(func() {
 				defer func() { <-slots }()
-				p.attempt(ctx, start, series, n, due, false)
+				if probe, whole := p.attempt(ctx, start, series, n, due); whole {
+					p.note(probe)
+				}
 			})
 		default:
 			p.note(Probe{Series: series, Due: due, Done: now, Error: "unsent"})
@@ -116,10 +117,10 @@ func (p *prober) series(ctx context.Context, start time.Time, series string, pha
 	}
 }
 
-// attempt makes one probe and notes it. seed: the write before second zero, which is no probe.
+// attempt makes one probe. One that was interrupted is not whole and proves nothing.
 func (p *prober) attempt(
-	ctx context.Context, start time.Time, series string, n uint64, due time.Duration, seed bool,
-) {
+	ctx context.Context, start time.Time, series string, n uint64, due time.Duration,
+) (made Probe, whole bool) {
 	s := p.pooled
 	if series == seriesWriteFresh || series == seriesReadFresh {
 		s = p.fresh
@@ -139,9 +140,8 @@ func (p *prober) attempt(
 		}
 		p.mu.Unlock()
 	}
-	if !seed && j.outcome != outcomeCancelled { // an interrupted probe proves nothing
-		p.note(Probe{Series: series, Due: due, Done: done, OK: j.outcome == outcomeOK, Error: j.reason})
-	}
+	made = Probe{Series: series, Due: due, Done: done, OK: j.outcome == outcomeOK, Error: j.reason}
+	return made, j.outcome != outcomeCancelled
 }
 
 // request builds the nth request of a series.

@@ -49,17 +49,25 @@ func (l *load) tick() Tick {
 	return t
 }
 
-// recording puts everything together once all goroutines have ended.
-func (l *load) recording(aborted bool) *Recording {
-	r := &Recording{
+// newRecording begins the recording of a whole run. All goroutines must have ended, here and below.
+func (l *load) newRecording() *Recording {
+	return &Recording{
 		Start: l.start, WarmUp: l.sched.spec.WarmUp, Duration: l.sched.Duration(),
 		Writes: l.ledger.sorted(), Probes: l.prober.sorted(), ProbeEvery: l.sched.spec.Probe.Every,
 	}
+}
+
+// cutShort ends r at the interruption.
+func (l *load) cutShort(r *Recording) {
+	r.Aborted, r.AbortedAt = true, max(l.interruption.instant().Sub(l.start), 0)
+	r.Duration = min(r.Duration, r.AbortedAt)
+}
+
+// fill puts in what every class recorded, and how the generator was.
+func (l *load) fill(r *Recording) {
 	length := l.sched.Seconds()
-	if aborted {
-		r.Aborted, r.AbortedAt = true, max(l.interruption.instant().Sub(l.start), 0)
+	if r.Aborted {
 		length = min(length, int((r.AbortedAt+time.Second-1)/time.Second))
-		r.Duration = min(r.Duration, r.AbortedAt)
 	}
 	for _, c := range l.classes {
 		c.recorder.finish(length)
@@ -69,7 +77,6 @@ func (l *load) recording(aborted bool) *Recording {
 	}
 	slices.SortStableFunc(r.Seconds, func(a, b Second) int { return a.At - b.At })
 	r.Health = l.health(length)
-	return r
 }
 
 // interruption is the instant at which the run was interrupted: the first time anyone noticed.

@@ -25,7 +25,7 @@ func newDense() *dense {
 
 func (d *dense) record(v time.Duration) {
 	v = max(v, 0)
-	d.counts[min(bucketIndex(v), uint32(len(d.counts)-1))]++
+	d.counts[min(int(bucketIndex(v)), len(d.counts)-1)]++
 	d.count++
 	d.sum += v
 	d.max = max(d.max, v)
@@ -35,7 +35,7 @@ func (d *dense) record(v time.Duration) {
 func (d *dense) pour() Histogram {
 	h := Histogram{count: d.count, sum: d.sum, max: d.max}
 	if d.count > 0 {
-		last := min(bucketIndex(d.max), uint32(len(d.counts)-1))
+		last := min(int(bucketIndex(d.max)), len(d.counts)-1)
 		used := d.counts[:last+1]
 		n := 0
 		for _, c := range used {
@@ -174,17 +174,27 @@ func (r *recorder) record(x sample) {
 	r.settle(at, s)
 }
 
-// unsent takes in one request that was due and never sent. starved: although a worker was free.
-func (r *recorder) unsent(due time.Duration, starved bool) {
+// unsent takes in one request that was due and never sent.
+func (r *recorder) unsent(due time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at, s := r.second(due)
+	r.drop(at, s)
+}
+
+// starved takes in one that was never sent although a worker was free.
+func (r *recorder) starved(due time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, s := r.second(due)
+	s.own.starved++
+	r.drop(at, s)
+}
+
+func (r *recorder) drop(at int, s *openSecond) {
 	s.Unsent++
 	r.running.Unsent++
 	r.metrics.unsent(r.class)
-	if starved {
-		s.own.starved++
-	}
 	r.settle(at, s)
 }
 

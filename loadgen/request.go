@@ -40,7 +40,7 @@ type Schedule struct {
 // classPlan is the part of one class in the schedule.
 type classPlan struct {
 	Class
-	index   int
+	index   uint64
 	share   float64  // of all requests, 0-1
 	planned []uint64 // requests by second of their due time
 	total   uint64
@@ -66,7 +66,7 @@ func NewSchedule(spec Spec, seed uint64) (*Schedule, error) {
 		weights += c.Weight
 	}
 	for i, c := range spec.Mix {
-		p := &classPlan{Class: c, index: i, share: c.Weight / weights}
+		p := &classPlan{Class: c, index: uint64(i), share: c.Weight / weights}
 		p.planned = make([]uint64, s.Seconds())
 		for a := s.arrivals(p); ; {
 			due, more := a.next()
@@ -185,9 +185,9 @@ func stream(seed uint64, class, purpose string, n uint64) *rand.Rand {
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], seed)
 	h.Write(b[:])
-	io.WriteString(h, class)
+	h.Write([]byte(class))
 	h.Write([]byte{0})
-	io.WriteString(h, purpose)
+	h.Write([]byte(purpose))
 	return rand.New(rand.NewPCG(h.Sum64(), splitMix(n)))
 }
 
@@ -209,11 +209,11 @@ func (s *Schedule) prefix(runID string) string {
 }
 
 // requestID is prefix, class and number: "run-00-000000000000002a".
-func requestID(prefix string, class int, n uint64) string {
+func requestID(prefix string, class, n uint64) string {
 	b := make([]byte, 0, len(prefix)+20)
 	b = append(b, prefix...)
 	b = append(b, '-')
-	b = appendHex(b, uint64(class), 2)
+	b = appendHex(b, class, 2)
 	b = append(b, '-')
 	return string(appendHex(b, n, 16))
 }

@@ -141,7 +141,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
 	}))
 	t.Cleanup(server.Close)
-	r := mustRun(t, t.Context(), mustSchedule(t, steady(40, 500*time.Millisecond, get("a"))), Options{BaseURL: server.URL})
+	r := mustRun(t.Context(), t, mustSchedule(t, steady(40, 500*time.Millisecond, get("a"))), Options{BaseURL: server.URL})
 	if c := r.Classes[0]; c.HTTPError != c.Planned || c.Errors["status-307"] != c.Planned || followed.Load() != 0 {
 		t.Errorf("counts %+v, errors %v, %d followed: want all as status-307, none followed", c.Counts, c.Errors, followed.Load())
 	}

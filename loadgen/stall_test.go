@@ -142,7 +142,7 @@ func loadAndTell(t *testing.T) {
 		cancel()
 	}()
 	s := mustSchedule(t, steady(20, 10*time.Minute, Class{Name: requestCalculate, Weight: 1}))
-	r := mustRun(t, ctx, s, Options{BaseURL: server.URL, Progress: func(Tick) { _, _ = os.Stdout.WriteString("TICK\n") }})
+	r := mustRun(ctx, t, s, Options{BaseURL: server.URL, Progress: func(Tick) { _, _ = os.Stdout.WriteString("TICK\n") }})
 	text, err := json.Marshal(r.Health)
 	if err != nil {
 		t.Fatal(err)

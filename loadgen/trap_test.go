@@ -27,7 +27,7 @@ func TestRunFullClass(t *testing.T) {
 		spec.Timeout = 2500 * time.Millisecond
 		s := mustSchedule(t, spec)
 		registry := prometheus.NewRegistry()
-		r := mustRunFake(t, t.Context(), s, Options{Registry: registry}, notProbes(http.HandlerFunc(hang)))
+		r := mustRunFake(t.Context(), t, s, Options{Registry: registry}, notProbes(http.HandlerFunc(hang)))
 		c := r.Classes[0]
 		if c.Sent != 4 || c.Timeout != 4 || c.Unsent != s.Total()-4 {
 			t.Errorf("sent %d, timeouts %d, unsent %d, want 4, 4 and %d", c.Sent, c.Timeout, c.Unsent, s.Total()-4)
@@ -69,7 +69,7 @@ func TestRunBurst(t *testing.T) {
 		}))
 		spec := steady(rate, 5*time.Second, get("a"))
 		spec.Arrivals, spec.MaxInFlight, spec.MaxLag = arrivalsEven, 1, 5*time.Second
-		mustRunFake(t, t.Context(), mustSchedule(t, spec), Options{Start: start}, target)
+		mustRunFake(t.Context(), t, mustSchedule(t, spec), Options{Start: start}, target)
 		if len(arrivals) != 5*rate {
 			t.Fatalf("%d requests arrived, want %d", len(arrivals), 5*rate)
 		}
@@ -104,7 +104,7 @@ func TestRunSlowProgress(t *testing.T) {
 		s := mustSchedule(t, steady(200, 3*time.Second, Class{Name: requestCalculate, Weight: 1}))
 		var ticks []Tick
 		start := time.Now()
-		r := mustRunFake(t, t.Context(), s, Options{Start: start, Progress: func(tick Tick) {
+		r := mustRunFake(t.Context(), t, s, Options{Start: start, Progress: func(tick Tick) {
 			ticks = append(ticks, tick)
 			<-time.After(time.Until(start.Add(4 * time.Second)))
 		}}, slowly(service, newEcoTrack()))
@@ -191,7 +191,7 @@ func TestRunOutcomes(t *testing.T) {
 				if row.name == "timeout" {
 					spec.Timeout, spec.Probe.Timeout = 300*time.Millisecond, 300*time.Millisecond
 				}
-				r := mustRunFake(t, t.Context(), mustSchedule(t, spec), Options{}, row.handler)
+				r := mustRunFake(t.Context(), t, mustSchedule(t, spec), Options{}, row.handler)
 				c := r.Classes[0]
 				if got := row.want(c.Counts); got != c.Planned || c.Planned == 0 || c.Errors[row.reason] != got {
 					t.Errorf("counts %+v errors %v: want all as %s", c.Counts, c.Errors, row.reason)
@@ -257,7 +257,7 @@ func deadAddress(t *testing.T) string {
 // TestRunRefused: a refused connection proves that nothing was written.
 func TestRunRefused(t *testing.T) {
 	spec := steady(50, 500*time.Millisecond, Class{Name: requestCalculate, Weight: 1})
-	r := mustRun(t, t.Context(), mustSchedule(t, spec), Options{BaseURL: "http://" + deadAddress(t)})
+	r := mustRun(t.Context(), t, mustSchedule(t, spec), Options{BaseURL: "http://" + deadAddress(t)})
 	if c := r.Classes[0]; c.Transport != c.Planned || c.Errors["refused"] != c.Planned || c.Attempts != 0 {
 		t.Errorf("counts %+v errors %v attempts %d: want all refused", c.Counts, c.Errors, c.Attempts)
 	}
@@ -275,7 +275,7 @@ func TestRunRefused(t *testing.T) {
 func TestProbeRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spec := steady(50, 500*time.Millisecond, Class{Name: requestCalculate, Weight: 1})
-		l := fakeLoad(t, mustSchedule(t, spec), Options{}, http.NotFoundHandler())
+		l := fakeLoad(t.Context(), t, mustSchedule(t, spec), Options{}, http.NotFoundHandler())
 		refuse := func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
 		for _, transport := range []http.RoundTripper{l.prober.fresh.transport, l.prober.pooled.transport} {
 			transport.(*http.Transport).DialContext = refuse
@@ -305,7 +305,7 @@ func TestRunLoopback(t *testing.T) {
 	server := httptest.NewServer(newEcoTrack())
 	t.Cleanup(server.Close)
 	s := mustSchedule(t, steady(100, 500*time.Millisecond, Class{Name: requestCalculate, Weight: 1}))
-	r := mustRun(t, t.Context(), s, Options{BaseURL: server.URL})
+	r := mustRun(t.Context(), t, s, Options{BaseURL: server.URL})
 	if c := r.Classes[0]; c.OK != s.Total() || c.Attempts != c.Sent || c.Response.Max() <= 0 {
 		t.Errorf("ok %d, attempts %d of %d, slowest %v: want all good and measured: %v",
 			c.OK, c.Attempts, s.Total(), c.Response.Max(), c.Errors)
@@ -327,7 +327,7 @@ func TestRunAborted(t *testing.T) {
 		spec.Timeout, spec.Probe.Timeout = time.Minute, time.Minute
 		ctx, cancel := context.WithTimeout(t.Context(), at)
 		defer cancel()
-		r := mustRunFake(t, ctx, mustSchedule(t, spec), Options{}, http.HandlerFunc(hang))
+		r := mustRunFake(ctx, t, mustSchedule(t, spec), Options{}, http.HandlerFunc(hang))
 		c := r.Classes[0]
 		if !r.Aborted || r.AbortedAt != at {
 			t.Errorf("aborted %v at %v, want true at %v", r.Aborted, r.AbortedAt, at)
@@ -352,7 +352,7 @@ func TestRunMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := mustSchedule(t, steady(100, time.Second, Class{Name: requestBatch, Weight: 1}))
 		registry := prometheus.NewRegistry()
-		r := mustRunFake(t, t.Context(), s, Options{Registry: registry}, newEcoTrack())
+		r := mustRunFake(t.Context(), t, s, Options{Registry: registry}, newEcoTrack())
 		got := gather(t, registry)
 		ok := float64(r.Classes[0].OK)
 		want := map[string]float64{

@@ -177,7 +177,7 @@ func plural[T int | uint64](n T, noun string) string {
 	return count(n) + " " + noun + "s"
 }
 
-func yesNo(v bool) string {
+func yesNo(v bool) string { //nolint:revive // it prints the value, it steers nothing
 	if v {
 		return "yes"
 	}

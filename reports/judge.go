@@ -17,6 +17,7 @@ func (r *Run) Judge() {
 		case verdict.Met, verdict.Inconclusive, verdict.Invalid:
 			v.Outcome, v.ExitCode = verdict.Error, verdict.ExitError
 			v.Reasons = append([]string{"the run ended early: " + r.Error}, v.Reasons...)
+		case verdict.Missed, verdict.Error, verdict.Aborted: // no better as it is
 		}
 	}
 }

@@ -91,6 +91,7 @@ func (l *Live) Event(e chaos.Event) {
 	switch e.Phase {
 	case chaos.PhaseEffective:
 		l.active, l.broken = append(l.active, name), true
+	case chaos.PhaseInjecting: // not active yet
 	case chaos.PhaseEnded, chaos.PhaseUndone, chaos.PhaseFailed:
 		kept := l.active[:0]
 		for _, a := range l.active {

@@ -66,9 +66,9 @@ type gauges struct {
 // value sets one gauge; labels are name, value, name, value.
 func (g gauges) value(name, help string, v float64, labels ...string) {
 	names, values := []string{}, []string{}
-	for i := 0; i < len(labels); i += 2 {
+	for pair := range slices.Chunk(labels, 2) {
 		// A label that is not UTF-8 would panic; the names come from a scenario or a recording.
-		names, values = append(names, labels[i]), append(values, strings.ToValidUTF8(labels[i+1], "?"))
+		names, values = append(names, pair[0]), append(values, strings.ToValidUTF8(pair[1], "?"))
 	}
 	vec := g.byName[name]
 	if vec == nil {
@@ -132,7 +132,7 @@ func (g gauges) audit(a verdict.Audit) {
 	}
 }
 
-func oneIf(v bool) float64 {
+func oneIf(v bool) float64 { //nolint:revive // it turns the value into a number, it steers nothing
 	if v {
 		return 1
 	}

@@ -125,7 +125,7 @@ func columns(b *bytes.Buffer, title string, rows [][]string, outcomes []verdict.
 }
 
 // paint colours a text by outcome: green, red or yellow, bold.
-func paint(o verdict.Outcome, color bool, text string) string {
+func paint(o verdict.Outcome, color bool, text string) string { //nolint:revive // a property of the terminal, handed down
 	if !color {
 		return text
 	}
@@ -135,6 +135,7 @@ func paint(o verdict.Outcome, color bool, text string) string {
 		code = "32"
 	case verdict.Missed, verdict.Error:
 		code = "31"
+	case verdict.Inconclusive, verdict.Invalid, verdict.Aborted:
 	}
 	return "\x1b[1;" + code + "m" + text + "\x1b[0m"
 }

@@ -226,11 +226,12 @@ func wanted(t reflect.Type) string {
 	if text := formOf(t).words; text != "" {
 		return text
 	}
-	switch kind := kindOf(t); kind {
+	switch kindOf(t) {
 	case yaml.SequenceNode:
 		return "a list"
 	case yaml.MappingNode:
 		return "a mapping of fields"
+	case yaml.DocumentNode, yaml.ScalarNode, yaml.AliasNode: // the Go type tells
 	}
 	switch t.Kind() {
 	case reflect.Int, reflect.Int64, reflect.Int32:

@@ -12,8 +12,8 @@ func TestInterruptCode(t *testing.T) {
 		cause error
 		want  int
 	}{
-		{"SIGINT", Interrupt{syscall.SIGINT}, 130},
-		{"SIGTERM", Interrupt{syscall.SIGTERM}, 143},
+		{"SIGINT", InterruptError{syscall.SIGINT}, 130},
+		{"SIGTERM", InterruptError{syscall.SIGTERM}, 143},
 		{"something else", context.Canceled, 130},
 	} {
 		ctx, cancel := context.WithCancelCause(t.Context())

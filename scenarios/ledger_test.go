@@ -21,8 +21,10 @@ type fakeAudited struct {
 
 func (f *fakeAudited) Nodes() []target.Node {
 	return []target.Node{
-		{Name: "db-1", Role: target.RoleDatabase}, {Name: "db-2", Role: target.RoleDatabase},
-		{Name: "engine-1", Role: target.RoleEngine}, {Name: "replica-1", Role: target.RoleReplica},
+		{Name: "db-1", Role: target.RoleDatabase},
+		{Name: "db-2", Role: target.RoleDatabase},
+		{Name: "engine-1", Role: target.RoleEngine},
+		{Name: "replica-1", Role: target.RoleReplica},
 	}
 }
 

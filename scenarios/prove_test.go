@@ -1,8 +1,8 @@
 package scenarios_test
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -51,7 +51,7 @@ func TestProveQuarterlyPeak(t *testing.T) {
 	}
 	s := own(t, "quarterly-peak")
 	for seed := range runs {
-		code, res := s.play(t, "--seed", fmt.Sprint(seed+1))
+		code, res := s.play(t, "--seed", strconv.Itoa(seed+1))
 		if code != 0 {
 			t.Errorf("run %d: exit %d, outcome %s, want 0 and met: %q", seed+1, code, res.Outcome, res.Reasons)
 		}

@@ -55,7 +55,7 @@ func recoverJournals(ctx context.Context, out string, killed []string, w io.Writ
 	if err != nil {
 		return err
 	}
-	defer docker.Close()
+	defer func() { _ = docker.Close() }() // it holds nothing but connections
 	var errs []error
 	for _, path := range paths {
 		open, err := chaos.Unfinished(path)

@@ -18,7 +18,7 @@ func updateGolden() bool { return flag.Lookup("update").Value.String() == "true"
 func TestMain(m *testing.M) {
 	flag.Bool("update", false, "rewrite golden files")
 	flag.Parse()
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // golden compares got with a file in testdata, or rewrites the file with -update.

@@ -78,7 +78,8 @@ func TestWatch(t *testing.T) {
 		{"nothing happens", nil, nil},
 		{"another primary", []scene{{from: at(10000), primary: "db-2", line: 2, up: both}}, []verdict.Change{primary}},
 		{
-			"nobody for a while, then another", []scene{{from: at(5000), up: both}, {from: at(10000), primary: "db-2", line: 2, up: both}},
+			"nobody for a while, then another",
+			[]scene{{from: at(5000), up: both}, {from: at(10000), primary: "db-2", line: 2, up: both}},
 			[]verdict.Change{{At: primary.At, Since: at(4500), What: primary.What, Node: primary.Node, Text: primary.Text}},
 		},
 		{"nobody for a while, then the same", []scene{{from: at(5000), up: both}, {from: at(10000), primary: "db-1", line: 1, up: both}}, nil},

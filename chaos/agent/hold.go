@@ -146,8 +146,9 @@ func (h *holder) letGo(line []heldPacket, n int) error {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.held += uint64(n)
-	for _, p := range line[:n] {
+	gone := line[:n]
+	h.held += uint64(len(gone))
+	for _, p := range gone {
 		took := now.Sub(p.came)
 		if len(h.samples) < sampleCount {
 			h.samples = append(h.samples, took)

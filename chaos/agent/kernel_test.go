@@ -84,7 +84,7 @@ func inside(t *testing.T, namespace string, do func() error) {
 			if err != nil {
 				return fmt.Errorf("namespace %s: %w", namespace, err)
 			}
-			defer unix.Close(fd)
+			defer func() { _ = unix.Close(fd) }()
 			if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
 				return fmt.Errorf("setns %s: %w", namespace, err)
 			}
@@ -108,7 +108,7 @@ func echo(t *testing.T, namespace, addr string) {
 		u, err = net.ListenPacket("udp", addr)
 		return err
 	})
-	t.Cleanup(func() { l.Close(); u.Close() })
+	t.Cleanup(func() { l.Close(); _ = u.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()

@@ -109,7 +109,7 @@ func (q *queue) close() error { return unix.Close(q.fd) }
 
 // attr appends one netlink attribute, padded to four bytes.
 func attr(b []byte, typ uint16, data []byte) []byte {
-	b = binary.NativeEndian.AppendUint16(b, uint16(4+len(data)))
+	b = binary.NativeEndian.AppendUint16(b, uint16(4+len(data))) //nolint:gosec // an attribute of ours is a few bytes
 	b = binary.NativeEndian.AppendUint16(b, typ)
 	b = append(b, data...)
 	for len(b)%4 != 0 {
@@ -122,7 +122,7 @@ func attr(b []byte, typ uint16, data []byte) []byte {
 func (q *queue) send(typ, flags uint16, body []byte) error {
 	q.seq++
 	b := q.out[:0]
-	b = binary.NativeEndian.AppendUint32(b, uint32(20+len(body)))
+	b = binary.NativeEndian.AppendUint32(b, uint32(20+len(body))) //nolint:gosec // a message of ours is a few attributes
 	b = binary.NativeEndian.AppendUint16(b, unix.NFNL_SUBSYS_QUEUE<<8|typ)
 	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST|flags)
 	b = binary.NativeEndian.AppendUint32(b, q.seq)
@@ -152,7 +152,7 @@ func (q *queue) ask(body []byte) error {
 			return err
 		}
 		if n >= 20 && binary.NativeEndian.Uint16(q.in[4:]) == unix.NLMSG_ERROR {
-			if e := int32(binary.NativeEndian.Uint32(q.in[16:])); e != 0 {
+			if e := binary.NativeEndian.Uint32(q.in[16:]); e != 0 { // an int below zero
 				return unix.Errno(-e)
 			}
 			return nil
@@ -226,7 +226,7 @@ func (q *queue) acceptUpTo(id uint32) error {
 func wait(until time.Time, fds ...int) error {
 	poll := make([]unix.PollFd, len(fds))
 	for i, fd := range fds {
-		poll[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+		poll[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN} //nolint:gosec // the kernel numbers descriptors in 31 bits
 	}
 	t := unix.NsecToTimespec(max(0, time.Until(until)).Nanoseconds())
 	if _, err := unix.Ppoll(poll, &t, nil); err != nil && !errors.Is(err, unix.EINTR) {

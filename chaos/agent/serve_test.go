@@ -72,6 +72,7 @@ type session struct {
 }
 
 func newSession(t *testing.T, ttl time.Duration) *session {
+	t.Helper()
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())

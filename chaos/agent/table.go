@@ -151,20 +151,19 @@ func matchPeers(family nftables.TableFamily, peers []netip.Addr) [][]expr.Any {
 	var out [][]expr.Any
 	for _, p := range peers {
 		p = p.Unmap()
-		offset := uint32(12) // the source address in an IPv4 header
+		offset, size := uint32(12), uint32(4) // the source address in an IPv4 header
 		if p.Is6() {
-			offset = 8
+			offset, size = 8, 16
 		}
 		if p.Is6() != (family == nftables.TableFamilyIPv6) {
 			continue
 		}
-		addr := p.AsSlice()
 		out = append(out, append(notLo(),
 			&expr.Payload{
 				DestRegister: 1, Base: expr.PayloadBaseNetworkHeader,
-				Offset: offset, Len: uint32(len(addr)),
+				Offset: offset, Len: size,
 			},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: addr}))
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: p.AsSlice()}))
 	}
 	return out
 }
@@ -183,7 +182,7 @@ func effects(r Rules, queue int) [][]expr.Any {
 		})
 	}
 	if queue >= 0 {
-		out = append(out, []expr.Any{&expr.Counter{}, queueTarget(uint16(queue))})
+		out = append(out, []expr.Any{&expr.Counter{}, queueTarget(uint16(queue))}) //nolint:gosec // it was a queue.num, a uint16
 	}
 	return out
 }

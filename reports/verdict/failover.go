@@ -109,7 +109,7 @@ func (p probeLog) detection(i chaos.Injection) *float64 {
 // passage is how one kind of probe got through an injection.
 type passage struct {
 	rto         *float64
-	probes      int // due from T0 on
+	probes      uint64 // due from T0 on
 	interrupted bool
 	relapses    int           // interruptions in the fault's phase after the first recovery
 	covered     time.Duration // until when both series were recorded; 0 without probes
@@ -120,7 +120,7 @@ type passage struct {
 // not good.
 func (p probeLog) passage(kind string, i chaos.Injection) passage {
 	line := p.newLine(kind, i.Effective)
-	g := passage{probes: len(line.probes), covered: line.covered}
+	g := passage{probes: uint64(len(line.probes)), covered: line.covered}
 	if g.probes == 0 {
 		return g
 	}

@@ -39,7 +39,15 @@ func Judge(in Input) Verdict {
 		v.Objectives = append(v.Objectives, c.judge(o))
 	}
 	v.Objectives = append(v.Objectives, c.implicit()...)
-	v.conclude(c.findings(v.Objectives), in.Recording.Aborted)
+	findings := c.findings(v.Objectives)
+	v.conclude(findings)
+	if in.Recording.Aborted {
+		v.abort(findings)
+	}
+	v.ExitCode = exitCode(v.Outcome)
+	if v.Outcome == Met {
+		v.Reasons = []string{fmt.Sprintf("all %d objectives were met", len(v.Objectives))}
+	}
 	for _, u := range v.Unplanned {
 		if !u.HostStoodStill {
 			v.Reasons = append(v.Reasons, u.warning())
@@ -48,8 +56,8 @@ func Judge(in Input) Verdict {
 	return v
 }
 
-// conclude makes outcome, exit code and reasons of the findings.
-func (v *Verdict) conclude(findings []finding, aborted bool) {
+// conclude makes outcome and reasons of the findings, the worst first.
+func (v *Verdict) conclude(findings []finding) {
 	slices.SortStableFunc(findings, func(a, b finding) int { return severity(b.outcome) - severity(a.outcome) })
 	v.Outcome = Met
 	for _, f := range findings {
@@ -58,16 +66,16 @@ func (v *Verdict) conclude(findings []finding, aborted bool) {
 		}
 		v.Reasons = append(v.Reasons, f.reason)
 	}
-	if aborted && !slices.ContainsFunc(findings, func(f finding) bool { return f.outcome == Error }) {
-		v.Outcome = Aborted
-		v.Reasons = append([]string{"the run was interrupted; what follows is of the part that was recorded"}, v.Reasons...)
-	} else if aborted {
+}
+
+// abort makes the verdict that of an interrupted run: what is broken counts, a miss does not.
+func (v *Verdict) abort(findings []finding) {
+	if slices.ContainsFunc(findings, func(f finding) bool { return f.outcome == Error }) {
 		v.Outcome = Error
+		return
 	}
-	v.ExitCode = exitCode(v.Outcome)
-	if v.Outcome == Met {
-		v.Reasons = []string{fmt.Sprintf("all %d objectives were met", len(v.Objectives))}
-	}
+	v.Outcome = Aborted
+	v.Reasons = append([]string{"the run was interrupted; what follows is of the part that was recorded"}, v.Reasons...)
 }
 
 // court is a run before its judge: everything that several objectives are judged by, worked out
@@ -183,6 +191,7 @@ func severity(o Outcome) int {
 		return 3
 	case Missed:
 		return 4
+	case Inconclusive, Aborted:
 	}
 	return 1
 }
@@ -200,6 +209,7 @@ func exitCode(o Outcome) int {
 		return ExitError
 	case Aborted:
 		return ExitAborted
+	case Inconclusive:
 	}
 	return ExitInconclusive
 }

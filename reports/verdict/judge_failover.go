@@ -73,7 +73,7 @@ func (c *court) judgePassage(o Objective, i chaos.Injection, f Failover) Result 
 // the recording goes on long enough to have shown it.
 func (c *court) judgeRTO(r Result, o Objective, i chaos.Injection) Result {
 	g := c.probes.passage(o.Of, i)
-	r.Samples = uint64(g.probes)
+	r.Samples = g.probes
 	within := "to within " + figure(c.in.Recording.ProbeEvery.Seconds(), "s")
 	switch {
 	case g.probes == 0:

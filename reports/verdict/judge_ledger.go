@@ -10,7 +10,7 @@ import (
 // read to its end; that nothing more is there needs the whole of it.
 func (c *court) judgeLedger(o Objective) Result {
 	r := c.result(o)
-	r.Samples = uint64(c.audit.Acknowledged)
+	r.Samples = uint64(c.audit.Acknowledged) //nolint:gosec // a count, from zero up
 	count, kind := c.audit.figure(o.Metric)
 	r.Value = float64(count)
 	met := compare(r.Value, o.Op, o.Bound)

@@ -224,7 +224,7 @@ func (r Result) inconclusive(format string, args ...any) Result {
 	return r
 }
 
-func outcomeOf(met bool) Outcome {
+func outcomeOf(met bool) Outcome { //nolint:revive // it names the value, it steers nothing
 	if met {
 		return Met
 	}

@@ -308,6 +308,7 @@ func (s *sentence) unitDivisor(unit string) (divisor float64, normal string, ok 
 	case ratioFamily:
 		per := map[string]float64{"": 1, "%": 100}[unit]
 		return per, "ratio", per != 0
+	case countFamily, ledgerFamily:
 	}
 	return 1, "", unit == ""
 }
@@ -320,6 +321,7 @@ func (s *sentence) wantBound() string {
 		return "a rate with its unit, such as 200/s, 50/m or 200000/h"
 	case ratioFamily:
 		return "a share, such as 0.1% or 0.001"
+	case countFamily, ledgerFamily:
 	}
 	return "a whole number without a unit, such as 0"
 }
