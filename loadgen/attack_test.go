@@ -78,7 +78,7 @@ func (e *ecoTrack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // patience is a limit that only a machine which hangs for good can reach.
-const patience = 2 * time.Minute
+const patience = denseLimit / 2 // the longest that a schedule may wait for an answer and be late
 
 // steady is a load with limits so generous that a busy machine cannot reach them.
 func steady(rate Rate, length time.Duration, mix ...Class) Spec {

@@ -379,6 +379,12 @@ func TestValidate(t *testing.T) {
 		{"times", func(s *Spec) {
 			s.WarmUp, s.Timeout, s.MaxLag, s.Probe = 10*time.Second, -1, -1, ProbeSpec{Every: 1, Timeout: -1}
 		}, []string{"max_lag", "probe.every", "probe.timeout", "timeout", "warm_up"}},
+		{"longer than a histogram tells apart", func(s *Spec) {
+			s.Timeout, s.Probe.Timeout = 100*365*24*time.Hour, 3*time.Minute
+		}, []string{"probe.timeout", "timeout"}},
+		{"together too long", func(s *Spec) { s.Timeout, s.MaxLag = time.Minute, math.MaxInt64 }, []string{"max_lag"}},
+		{"as long as can be", func(s *Spec) { s.Timeout, s.MaxLag = 90*time.Second, 30*time.Second }, nil},
+		{"weights without a sum", func(s *Spec) { s.Mix[0].Weight, s.Mix[1].Weight = 1e308, 1e308 }, []string{"mix[0].weight", "mix[1].weight"}},
 		{"words", func(s *Spec) { s.Arrivals, s.MaxInFlight = "bursty", -1 }, []string{"arrivals", "max_in_flight"}},
 		{"endless", func(s *Spec) { s.Profile.Rate, s.Profile.For = 1e6, time.Hour }, []string{"profile.for"}},
 	}

@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +21,7 @@ const (
 	maxRate       = 1e6                   // requests per second; one machine's net/http ends far below
 	maxHits       = 1e9                   // requests of one run: NewSchedule walks through them once
 	minProbeEvery = 10 * time.Millisecond // more would be a load of its own
+	maxWeight     = 1e9                   // weights are relative; far above, their sum is no number any more
 )
 
 // WithDefaults returns the block with every omitted setting filled in.
@@ -76,6 +76,16 @@ func (s Spec) Validate(bad func(path, format string, args ...any)) {
 	positive("timeout", s.Timeout)
 	positive("max_lag", s.MaxLag)
 	positive("probe.timeout", s.Probe.Timeout)
+	// A request that waits longer than denseLimit, from its due time, could not be told from one that waits just as long.
+	switch {
+	case s.Timeout > denseLimit:
+		bad("timeout", "must be at most %v, got %v", denseLimit, s.Timeout)
+	case s.MaxLag > denseLimit-s.Timeout:
+		bad("max_lag", "must be at most %v together with timeout, got %v + %v", denseLimit, s.MaxLag, s.Timeout)
+	}
+	if s.Probe.Timeout > denseLimit {
+		bad("probe.timeout", "must be at most %v, got %v", denseLimit, s.Probe.Timeout)
+	}
 	if s.Probe.Every < minProbeEvery {
 		bad("probe.every", "must be at least %v, got %v", minProbeEvery, s.Probe.Every)
 	}
@@ -105,8 +115,8 @@ func (s Spec) validateMix(written []Class, bad func(path, format string, args ..
 		default:
 			first[c.Name] = i
 		}
-		if !(c.Weight > 0) || math.IsInf(c.Weight, 0) {
-			bad(at("weight"), "must be > 0, got %v", c.Weight)
+		if !(c.Weight > 0) || c.Weight > maxWeight {
+			bad(at("weight"), "must be > 0 and at most %g, got %v", maxWeight, c.Weight)
 		}
 		c.validateRequest(written[i], at, bad)
 	}

@@ -19,6 +19,12 @@ type visit struct {
 	as   reflect.Type
 }
 
+// gaps are the entries of a list that cannot be used: yaml.v3 would close them, and every later entry would get another index.
+type gaps struct {
+	all []*yaml.Node
+	at  []int // rising
+}
+
 // decode fills out, a pointer to a struct, from the document. It reports every field that is
 // unknown, doubled or of a wrong type, takes it out of the tree, and decodes what is left, so that
 // the meaning of the rest can still be checked. It returns false when there is nothing to check.
@@ -39,7 +45,40 @@ func (d *document) decode(out any) bool {
 		d.addAt(d.root, "", "want a scenario that can be decoded: %s", plainError(err))
 		return false
 	}
+	d.reopen(d.root, reflect.ValueOf(out).Elem())
+	for n, g := range d.gaps {
+		n.Content = g.all
+	}
 	return true
+}
+
+// reopen gives each list its unusable entries back, empty, so that the index of every other one is that of the file again.
+func (d *document) reopen(n *yaml.Node, v reflect.Value) {
+	for v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return
+		}
+		v = v.Elem()
+	}
+	n = deref(n)
+	switch {
+	case kindOf(v.Type()) != n.Kind || n.Kind == yaml.ScalarNode:
+	case v.Kind() == reflect.Slice:
+		for i := range min(v.Len(), len(n.Content)) {
+			d.reopen(n.Content[i], v.Index(i))
+		}
+		for _, i := range d.gaps[n].at {
+			v.Set(reflect.AppendSlice(
+				reflect.Append(v.Slice3(0, i, i), reflect.Zero(v.Type().Elem())), v.Slice(i, v.Len())))
+		}
+	case v.Kind() == reflect.Struct:
+		for _, f := range reflect.VisibleFields(v.Type()) {
+			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if value := child(n, pathStep{key: name}); value != nil && f.IsExported() && name != "" {
+				d.reopen(value, v.FieldByIndex(f.Index))
+			}
+		}
+	}
 }
 
 // check compares a node with the Go type that it will be decoded into. It returns false when the
@@ -79,15 +118,19 @@ func (d *document) check(n *yaml.Node, t reflect.Type, path string) (usable bool
 	return true
 }
 
-// checkList checks every entry; those that cannot be used become null, so that indexes stay.
+// checkList checks every entry; those that cannot be used are taken out until the rest is decoded.
 func (d *document) checkList(n *yaml.Node, t reflect.Type, path string) {
+	kept := make([]*yaml.Node, 0, len(n.Content))
+	g := gaps{all: n.Content}
 	for i, entry := range n.Content {
-		if !d.check(entry, t.Elem(), index(path, i)) {
-			n.Content[i] = &yaml.Node{
-				Kind: yaml.ScalarNode, Tag: "!!null",
-				Line: entry.Line, Column: entry.Column,
-			}
+		if d.check(entry, t.Elem(), index(path, i)) {
+			kept = append(kept, entry)
+		} else {
+			g.at = append(g.at, i)
 		}
+	}
+	if len(g.at) > 0 {
+		d.gaps[n], n.Content = g, kept
 	}
 }
 

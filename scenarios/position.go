@@ -62,13 +62,14 @@ type document struct {
 	root      *yaml.Node // nil: not readable as one YAML document
 	overrides Overrides
 	problems  []Problem
-	checked   map[visit]bool // so that a node behind many aliases is looked at once
-	unusable  []string       // paths of fields that did not reach the struct, or were misspelt
+	checked   map[visit]bool      // so that a node behind many aliases is looked at once
+	gaps      map[*yaml.Node]gaps // by list
+	unusable  []string            // paths of fields that did not reach the struct, or were misspelt
 }
 
 // newDocument parses data; what is wrong with it lands in problems.
 func newDocument(file string, data []byte) *document {
-	d := &document{file: file, checked: map[visit]bool{}}
+	d := &document{file: file, checked: map[visit]bool{}, gaps: map[*yaml.Node]gaps{}}
 	if !utf8.Valid(data) {
 		d.badEncoding(data)
 		return d

@@ -1,8 +1,10 @@
 package scenarios
 
 import (
+	"math"
 	"slices"
 	"squall/chaos"
+	"squall/reports/verdict"
 	"squall/target"
 	"strconv"
 	"strings"
@@ -93,20 +95,41 @@ func (s *Scenario) checkObjectives(d *document) {
 	if len(s.Objectives) == 0 {
 		d.bad("objectives", "want at least one objective, such as lost_writes == 0; got none")
 	}
-	var classes, faults []string
-	for _, c := range s.Load.Mix {
-		classes = append(classes, c.Name)
-	}
-	for _, f := range s.Faults {
-		faults = append(faults, f.Name)
-	}
+	setting := s.setting(d)
 	for i, o := range s.Objectives {
-		if err := o.Check(classes, faults); err != nil {
+		at := index("objectives", i)
+		if err := o.Check(setting); err != nil {
 			for _, e := range apart(err) {
-				d.bad(index("objectives", i), "%s", strings.TrimPrefix(e.Error(), "objective "))
+				d.bad(at, "%s", strings.TrimPrefix(e.Error(), "objective "))
 			}
 		}
+		same := func(earlier verdict.Objective) bool { return o.Metric != "" && o.Repeats(earlier, setting) }
+		if earlier := slices.IndexFunc(s.Objectives[:i], same); earlier >= 0 {
+			d.bad(at, "%q judges the same as %s, %q", o.Text, index("objectives", earlier), s.Objectives[earlier].Text)
+		}
 	}
+}
+
+// setting is what the objectives are held against. What could not be read is no reason for a second mistake.
+func (s *Scenario) setting(d *document) verdict.Setting {
+	load := s.Load.WithDefaults()
+	v := verdict.Setting{Writes: len(load.Mix) == 0, Timeout: load.Timeout}
+	for _, c := range load.Mix {
+		if c.Name != "" && !slices.Contains(v.Classes, c.Name) {
+			v.Classes = append(v.Classes, c.Name)
+		}
+		v.Writes = v.Writes || c.Path == "" // the prober writes too, unless all paths are fixed
+	}
+	for i, f := range s.Faults {
+		rest := load.Profile.For - f.At
+		if rest <= 0 || d.wrong("load.profile") || d.wrong(index("faults", i)+".at") {
+			rest = math.MaxInt64
+		}
+		if f.Name != "" {
+			v.Faults = append(v.Faults, verdict.FaultSetting{Name: f.Name, Rest: rest})
+		}
+	}
+	return v
 }
 
 // apart returns the errors that errors.Join put together, or the one that it is.

@@ -12,8 +12,9 @@ import (
 const probeClass = "probe"
 
 // Check holds the objective against the scenario it stands in: the names of the request classes
-// and of the faults. It reports every mistake, joined.
-func (o Objective) Check(classes, faults []string) error {
+// and of the faults, and what its run can prove. It reports every mistake, joined.
+func (o Objective) Check(s Setting) error {
+	classes, faults := s.Classes, s.names()
 	var mistakes []error
 	add := func(format string, args ...any) {
 		mistakes = append(mistakes, fmt.Errorf("objective %q: "+format, append([]any{o.Text}, args...)...))
@@ -40,6 +41,9 @@ func (o Objective) Check(classes, faults []string) error {
 		add("say which fault is meant with \"during <fault>\"; faults: %s", strings.Join(faults, ", "))
 	case o.Phase == PhaseAfter && len(faults) == 0:
 		add("the scenario has no fault, so there is no phase after; leave the phase out")
+	}
+	if err := o.provable(s); err != nil {
+		add("%w", err)
 	}
 	return errors.Join(mistakes...)
 }

@@ -170,6 +170,9 @@ func ParseObjective(text string) (Objective, error) {
 			return Objective{}, fmt.Errorf("objective %q: %w", text, err)
 		}
 	}
+	if err := s.o.provesNothing(); err != nil {
+		return Objective{}, fmt.Errorf("objective %q: %w", text, err)
+	}
 	return s.o, nil
 }
 

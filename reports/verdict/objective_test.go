@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
@@ -87,6 +88,9 @@ func TestObjectiveMistakes(t *testing.T) {
 		"failed <= 1%", "failed == 0.5", "failed == zero", "rto <= 5s", "rto(writes) <= 5s",
 		"rto(write) <= 5s after", "rto(write) == 5s", "outage(read) <= 5s", "detection(write) <= 1s",
 		"lost_writes(calculate) == 0", "lost_writes == 0 during failover", "lost_writes == 0%",
+		"failed >= 0", "unsent(calculate) >= 0 before", "failed < 0", "lost_writes >= 0", "acknowledged_writes >= 0",
+		"diverged_rows < 0", "error_ratio >= 0%", "error_ratio < 0", "error_ratio <= 100%", "error_ratio < 100%",
+		"error_ratio <= 1", "error_ratio > 100%", "rto(write) >= 0s", "rto(read) < 0ms", "outage(write) >= 0s", "detection < 0s",
 		"p99 <= 99999999999999999999999999999999999999999999999999" + strings.Repeat("9", 300) + "s",
 	} {
 		got, err := ParseObjective(text)
@@ -103,44 +107,67 @@ func TestObjectiveMistakes(t *testing.T) {
 }
 
 func TestObjectiveCheck(t *testing.T) {
-	classes, faults := []string{"calculate", "batch"}, []string{"failover", "slow-network"}
+	named := func(faults ...FaultSetting) Setting {
+		return Setting{Classes: []string{"calculate", "batch"}, Faults: faults, Writes: true, Timeout: 5 * time.Second}
+	}
+	one := named(FaultSetting{"failover", 30 * time.Second})
+	two := named(one.Faults[0], FaultSetting{"slow-network", 10 * time.Second})
+	none, reads := named(), Setting{Classes: []string{"page"}, Faults: one.Faults, Timeout: time.Minute}
 	var b strings.Builder
 	for _, test := range []struct {
 		text    string
-		classes []string
-		faults  []string
+		setting Setting
 		ok      bool
 	}{
-		{"p99(calculate) <= 300ms", classes, nil, true},
-		{"p99 <= 300ms before", classes, nil, true},
-		{"p99(batch) <= 300ms during failover", classes, faults, true},
-		{"rto(write) <= 5s", classes, faults[:1], true},
-		{"rto(write) <= 5s during failover", classes, faults, true},
-		{"lost_writes == 0", nil, nil, true},
-		{"p99(probe) <= 300ms", []string{"probe"}, nil, true},
-		{"p99(calculat) <= 300ms", classes, nil, false},
-		{"p99(calculate) <= 300ms", nil, nil, false},
-		{"p99(probe) <= 300ms", classes, nil, false},
-		{"p99(calculate) <= 300ms during failovr", classes, faults, false},
-		{"p99(x) <= 300ms during y", classes, faults, false},
-		{"p99(calculate) <= 300ms during failover", classes, nil, false},
-		{"p99(calculate) <= 300ms after", classes, nil, false},
-		{"rto(write) <= 5s", classes, nil, false},
-		{"rto(write) <= 5s", classes, faults, false},
+		{"p99(calculate) <= 300ms", none, true},
+		{"p99 <= 300ms before", none, true},
+		{"p99(batch) <= 300ms during failover", two, true},
+		{"rto(write) <= 5s", one, true},
+		{"rto(write) <= 5s during failover", two, true},
+		{"lost_writes == 0", Setting{Writes: true}, true},
+		{"p99(probe) <= 300ms", Setting{Classes: []string{"probe"}}, true},
+		{"p99(calculat) <= 300ms", none, false},
+		{"p99(calculate) <= 300ms", Setting{Writes: true}, false},
+		{"p99(probe) <= 300ms", none, false},
+		{"p99(calculate) <= 300ms during failovr", two, false},
+		{"p99(x) <= 300ms during y", two, false},
+		{"p99(calculate) <= 300ms during failover", none, false},
+		{"p99(calculate) <= 300ms after", none, false},
+		{"rto(write) <= 5s", none, false},
+		{"rto(write) <= 5s", two, false},
+		// Nothing is written, so nothing can be read back, and the prober only reads.
+		{"rto(write) <= 5s", reads, false},
+		{"outage(write) <= 5s", reads, false},
+		{"lost_writes == 0", reads, false},
+		{"acknowledged_writes >= 300", reads, false},
+		{"rto(read) <= 5s", reads, true},
+		{"detection <= 5s", reads, true},
+		// No answer takes longer than the timeout.
+		{"p99(calculate) <= 4999ms", none, true},
+		{"p99(calculate) <= 5s", none, false},
+		{"max <= 6s during failover", two, false},
+		{"max >= 6s", none, true},
+		{"p99(page) <= 20s", reads, true},
+		// A recovery behind the end of the load is not seen.
+		{"rto(write) <= 29.9s", one, true},
+		{"rto(write) <= 30s", one, false},
+		{"outage(write) <= 29s during failover", two, true},
+		{"outage(write) <= 29s during slow-network", two, false},
+		{"detection <= 10s during slow-network", two, false},
 	} {
 		o, err := ParseObjective(test.text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = o.Check(test.classes, test.faults)
+		err = o.Check(test.setting)
 		if (err == nil) != test.ok {
-			t.Errorf("(%q).Check(%q, %q) = %v, want ok %v", test.text, test.classes, test.faults, err, test.ok)
+			t.Errorf("(%q).Check(%+v) = %v, want ok %v", test.text, test.setting, err, test.ok)
 		}
 		if err != nil {
 			fmt.Fprintln(&b, err)
 		}
 	}
-	if err := (Objective{Text: "x", Metric: "p42"}).Check(nil, nil); err == nil {
+	if err := (Objective{Text: "x", Metric: "p42"}).Check(Setting{}); err == nil {
 		t.Error("Check of an objective with an unknown metric = nil, want an error")
 	}
 	golden(t, "check_mistakes.txt", b.String())
@@ -199,4 +226,34 @@ func FuzzParseObjective(f *testing.F) {
 			t.Fatalf("ParseObjective(%q) = %+v, %v; want %+v", o.String(), again, err, o)
 		}
 	})
+}
+
+func TestObjectiveRepeats(t *testing.T) {
+	setting := Setting{Faults: []FaultSetting{{Name: "crash"}}}
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{"p99(calculate) <= 300ms", "p99( calculate ) <= 0.3s", true},
+		{"p99 <= 300ms", "p99 <= 300ms throughout", true},
+		{"throughput >= 60/m", "throughput >= 1/s", true},
+		{"error_ratio <= 1%", "error_ratio <= 0.01", true},
+		{"rto(write) <= 5s", "rto(write) <= 5000ms during crash", true},
+		{"outage <= 5s", "outage(write) <= 5s", true},
+		{"lost_writes == 0", "lost_writes  ==  0", true},
+		{"p99 <= 300ms", "p99 < 300ms", false},
+		{"p99 <= 300ms", "p99 <= 301ms", false},
+		{"p99 <= 300ms", "p99(calculate) <= 300ms", false},
+		{"p99 <= 300ms before", "p99 <= 300ms after", false},
+		{"failed == 0", "unsent == 0", false},
+	} {
+		a, errA := ParseObjective(test.a)
+		b, errB := ParseObjective(test.b)
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		if got := a.Repeats(b, setting); got != test.want || b.Repeats(a, setting) != got {
+			t.Errorf("%q repeats %q: %v, want %v both ways", test.a, test.b, got, test.want)
+		}
+	}
 }
