@@ -108,16 +108,15 @@ func (p probeLog) detection(i chaos.Injection) *float64 {
 
 // passage is how one kind of probe got through an injection.
 type passage struct {
-	rto         *float64
-	probes      uint64 // due from T0 on
+	rto         *float64 // until the answer with which it was back for good; nil: not within the recording
+	probes      uint64   // due from T0 on
 	interrupted bool
 	relapses    int           // interruptions in the fault's phase after the first recovery
 	covered     time.Duration // until when both series were recorded; 0 without probes
 }
 
-// passage finds the first interruption in the fault's phase and the first lasting recovery behind
-// it. A kind of probe is interrupted where a probe failed and the window that begins with it was
-// not good.
+// passage finds the last interruption in the fault's phase and the lasting recovery behind it: a relapse takes an earlier
+// recovery back. A kind of probe is interrupted where a probe failed and the window that begins with it was not good.
 func (p probeLog) passage(kind string, i chaos.Injection) passage {
 	line := p.newLine(kind, i.Effective)
 	g := passage{probes: uint64(len(line.probes)), covered: line.covered}
@@ -125,23 +124,20 @@ func (p probeLog) passage(kind string, i chaos.Injection) passage {
 		return g
 	}
 	phase := faultSpan(i)
-	next := 0
-	for {
+	for next := 0; ; {
 		bad := line.interruption(next, phase.end)
 		if bad < 0 {
 			break
 		}
-		g.interrupted = true
-		back := line.recovery(bad)
-		if g.rto != nil {
+		if g.interrupted {
 			g.relapses++
 		}
+		g.interrupted, g.rto = true, nil
+		back := line.recovery(bad)
 		if back < 0 {
 			break
 		}
-		if g.rto == nil {
-			g.rto = seconds(line.probes[back].Due - i.Effective)
-		}
+		g.rto = seconds(line.firstAnswer(back) - i.Effective)
 		next = back + 1
 	}
 	whole := i.Ended >= i.Effective && line.covered >= max(i.Effective+lastingWindow, i.Ended)
@@ -149,6 +145,20 @@ func (p probeLog) passage(kind string, i chaos.Injection) passage {
 		g.rto = new(float64)
 	}
 	return g
+}
+
+// firstAnswer is the first answer of a recovery: probes that were sent before it may all have waited for it.
+func (l line) firstAnswer(back int) time.Duration {
+	first := l.probes[back].Done
+	for _, probe := range l.probes[back:] {
+		if probe.Due >= first {
+			break
+		}
+		if probe.OK {
+			first = min(first, probe.Done)
+		}
+	}
+	return first
 }
 
 // line is the probes of one kind from T0 on, with running counts.

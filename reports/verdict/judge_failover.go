@@ -87,7 +87,7 @@ func (c *court) judgeRTO(r Result, o Objective, i chaos.Injection) Result {
 			r.Why = fmt.Sprintf("%ss were never interrupted: %d probes", o.Of, g.probes)
 		}
 		if g.relapses > 0 {
-			r.Why += fmt.Sprintf("; interrupted again %d times after that", g.relapses)
+			r.Why += fmt.Sprintf("; that was after %d relapses", g.relapses)
 		}
 		return r
 	case !g.interrupted:
@@ -100,8 +100,12 @@ func (c *court) judgeRTO(r Result, o Objective, i chaos.Injection) Result {
 		return r.inconclusive("%ss had not recovered when the recording ended, too early to tell", o.Of)
 	}
 	r.Outcome = outcomeOf(!atMost(o.Op))
-	r.Why = fmt.Sprintf("%ss never recovered in the recording, %s after the fault took effect",
-		o.Of, figure((g.covered-i.Effective).Seconds(), "s"))
+	never := "never recovered"
+	if g.relapses > 0 {
+		never = fmt.Sprintf("recovered and relapsed %d times, and did not come back", g.relapses)
+	}
+	r.Why = fmt.Sprintf("%ss %s in the recording, which goes on until %s after the fault took effect",
+		o.Of, never, figure((g.covered-i.Effective).Seconds(), "s"))
 	return r
 }
 

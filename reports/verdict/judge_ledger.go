@@ -61,20 +61,30 @@ func (c *court) incomplete() string {
 	return strings.Join(why, "; ")
 }
 
-// implicit are the objectives that nobody needs to write: the ledger may not contradict what the
-// client knows. An objective that names the figure takes the place of the implicit one.
+// implicit are the objectives that nobody needs to write: the ledger may not contradict what the client knows. An
+// objective that names the figure takes the place of the implicit one. A ledger that was not read whole proves none of them,
+// which is one finding and not six.
 func (c *court) implicit() []Result {
 	var results []Result
+	unread := !c.audit.Complete && len(c.in.Recording.Writes) > 0
 	for _, metric := range []string{
 		"lost_writes", "duplicate_writes", "phantom_writes",
 		"altered_writes", "wrong_values", "diverged_rows",
 	} {
 		named := slices.ContainsFunc(c.in.Objectives, func(o Objective) bool { return o.Metric == metric })
-		proven := c.audit.Complete && c.audit.Acknowledged > 0
-		if count, _ := c.audit.figure(metric); named || !proven && count == 0 {
-			continue
+		count, _ := c.audit.figure(metric)
+		switch {
+		case named:
+			unread = false // it says so itself
+		case count == 0 && (!c.audit.Complete || c.audit.Acknowledged == 0): // nothing is known, or nothing could be lost
+		default:
+			results = append(results, c.judgeLedger(Objective{Text: "audit: " + metric + " == 0", Metric: metric, Op: "=="}))
 		}
-		results = append(results, c.judgeLedger(Objective{Text: "audit: " + metric + " == 0", Metric: metric, Op: "=="}))
+	}
+	if unread {
+		r := c.result(Objective{Text: "audit: the ledger was read back whole"})
+		r.Samples = uint64(c.audit.Acknowledged) //nolint:gosec // a count, from zero up
+		results = append(results, r.inconclusive("%d writes were acknowledged, but it was not: %s", c.audit.Acknowledged, c.incomplete()))
 	}
 	return results
 }

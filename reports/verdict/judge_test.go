@@ -206,3 +206,26 @@ func TestWorstWins(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreadLedgerIsNoPass: whoever wrote something and never read it back has proven nothing, whatever the objectives name.
+func TestUnreadLedgerIsNoPass(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*run)
+		want   Outcome
+	}{
+		{"read whole", func(*run) {}, Met},
+		{"not read at all", func(r *run) { r.Ledger = nil }, Inconclusive},
+		{"one node not", func(r *run) { r.Ledger[1].Complete = false }, Inconclusive},
+		{"nothing was written", func(r *run) { r.Ledger, r.Recording.Writes = nil, nil }, Met},
+		{"not read, and what was read contradicts a receipt", func(r *run) {
+			r.Ledger[1].Complete, r.Ledger[0].Rows[3].Hash = false, "else"
+		}, Missed},
+	} {
+		r := newRun(20).seconds("read", 0, 20, answers(100, 5*ms)).writes(50).objectives(t, "p99(read) <= 300ms")
+		test.change(r)
+		if v := Judge(r.Input); v.Outcome != test.want {
+			t.Errorf("%s: want %s, got %s", test.name, test.want, verdictText(v))
+		}
+	}
+}

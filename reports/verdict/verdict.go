@@ -130,7 +130,7 @@ type Result struct {
 type Failover struct {
 	Injection  string   `json:"injection"`
 	Detection  *float64 `json:"detection_s"`  // effective until the first failed probe; nil: no probe failed
-	RTOWrite   *float64 `json:"rto_write_s"`  // effective until the first lasting run of good write probes; 0: never interrupted; nil: never recovered in the recording
+	RTOWrite   *float64 `json:"rto_write_s"`  // effective until the answer with which writes were back for good; 0: never interrupted; nil: not back in the recording
 	RTORead    *float64 `json:"rto_read_s"`   // the same for reads
 	Outage     *float64 `json:"outage_s"`     // longest gap between two acknowledged writes that touches the fault's window
 	Resolution *float64 `json:"resolution_s"` // effective until full redundancy was verified
