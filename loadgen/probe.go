@@ -28,12 +28,25 @@ func probeSeries() []string {
 	return []string{seriesWriteFresh, seriesWritePooled, seriesReadFresh, seriesReadPooled}
 }
 
+// ProbesWrites says whether the prober writes: it does with EcoTrack's generated requests. To another system it sends
+// nothing that could change it.
+func (s Spec) ProbesWrites() bool {
+	return slices.ContainsFunc(s.Mix, func(c Class) bool { return c.Path == "" })
+}
+
+// ProbesReads says whether the prober reads: with EcoTrack's requests, or where a class of the mix is a GET.
+func (s Spec) ProbesReads() bool { return s.ProbesWrites() || slices.ContainsFunc(s.Mix, Class.isGet) }
+
+// isGet says whether the class is a fixed GET.
+func (c Class) isGet() bool { return c.Path != "" && (c.Method == http.MethodGet || c.Method == "") }
+
 // prober asks on a fixed schedule of its own, apart from the load: its clients share nothing with
 // it, and each attempt is a goroutine, so that one that hangs does not delay the next.
 type prober struct {
 	sched   *Schedule
 	prefix  string
-	fixed   *classPlan // a target other than EcoTrack: its first class's path serves all series
+	series  []string   // what is probed
+	fixed   *classPlan // a target other than EcoTrack: the first class that is a GET; nothing else is safe to repeat
 	fresh   sender
 	pooled  sender
 	ledger  *ledger
@@ -51,9 +64,10 @@ func newProber(
 	sched *Schedule, g guard, base *url.URL, prefix string, l *ledger, m *metrics,
 ) *prober {
 	p := &prober{sched: sched, prefix: prefix, ledger: l, metrics: m}
-	generated := slices.ContainsFunc(sched.classes, func(c *classPlan) bool { return c.Path == "" })
-	if !generated {
-		p.fixed = sched.classes[0]
+	if sched.spec.ProbesWrites() {
+		p.series = probeSeries()
+	} else if i := slices.IndexFunc(sched.classes, func(c *classPlan) bool { return c.isGet() }); i >= 0 {
+		p.series, p.fixed = []string{seriesReadFresh, seriesReadPooled}, sched.classes[i]
 	}
 	timeout := sched.spec.Probe.Timeout
 	fresh, pooled := g.client(0, false), g.client(p.limit(), true)
@@ -78,20 +92,20 @@ func (p *prober) run(ctx context.Context, start time.Time) {
 	}()
 	var all sync.WaitGroup
 	defer all.Wait()
-	if p.fixed == nil && time.Until(start) > 0 {
+	if slices.Contains(p.series, seriesWriteFresh) && time.Until(start) > 0 {
 		// A row to read from second zero on. The first acknowledged write probe does as well, so a
 		// failure here needs no report of its own.
 		all.Go(func() { p.attempt(ctx, start, seriesWriteFresh, 0, time.Since(start)) })
 	}
-	for i, series := range probeSeries() {
-		phase := time.Duration(i) * p.sched.spec.Probe.Every / time.Duration(len(probeSeries()))
-		all.Go(func() { p.series(ctx, start, series, phase) })
+	for i, series := range p.series {
+		phase := time.Duration(i) * p.sched.spec.Probe.Every / time.Duration(len(p.series))
+		all.Go(func() { p.probe(ctx, start, series, phase) })
 	}
 }
 
-// series starts an attempt at phase, phase+Every, phase+2*Every and so on. An attempt that came
+// probe starts an attempt at phase, phase+Every, phase+2*Every and so on. An attempt that came
 // late is still made: its own times tell.
-func (p *prober) series(ctx context.Context, start time.Time, series string, phase time.Duration) {
+func (p *prober) probe(ctx context.Context, start time.Time, series string, phase time.Duration) {
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
 	slots := make(chan struct{}, p.limit())

@@ -113,12 +113,14 @@ func (s *Scenario) checkObjectives(d *document) {
 // setting is what the objectives are held against. What could not be read is no reason for a second mistake.
 func (s *Scenario) setting(d *document) verdict.Setting {
 	load := s.Load.WithDefaults()
-	v := verdict.Setting{Writes: len(load.Mix) == 0, Timeout: load.Timeout}
+	v := verdict.Setting{Writes: load.ProbesWrites(), Reads: load.ProbesReads(), Timeout: load.Timeout}
+	if len(load.Mix) == 0 {
+		v.Writes, v.Reads = true, true
+	}
 	for _, c := range load.Mix {
 		if c.Name != "" && !slices.Contains(v.Classes, c.Name) {
 			v.Classes = append(v.Classes, c.Name)
 		}
-		v.Writes = v.Writes || c.Path == "" // the prober writes too, unless all paths are fixed
 	}
 	for i, f := range s.Faults {
 		rest := load.Profile.For - f.At

@@ -75,13 +75,13 @@ func newProbeLog(r *loadgen.Recording) probeLog {
 }
 
 func (p probeLog) failover(i chaos.Injection) Failover {
-	f := Failover{Injection: i.Fault, Precision: p.every.Seconds()}
+	f := Failover{Injection: i.Fault, Precision: p.every.Seconds(), Write: NotInjected, Read: NotInjected}
 	if !tookEffect(i) {
 		return f
 	}
 	f.Detection = p.detection(i)
-	f.RTOWrite = p.passage("write", i).rto
-	f.RTORead = p.passage("read", i).rto
+	write, read := p.passage("write", i), p.passage("read", i)
+	f.Write, f.RTOWrite, f.Read, f.RTORead = write.state(), write.rto, read.state(), read.rto
 	f.Outage = p.outage(i)
 	if i.Undone && i.Ended >= i.Effective {
 		f.Resolution = seconds(i.Ended + i.Resolution - i.Effective)
@@ -113,6 +113,22 @@ type passage struct {
 	interrupted bool
 	relapses    int           // interruptions in the fault's phase after the first recovery
 	covered     time.Duration // until when both series were recorded; 0 without probes
+}
+
+func (g passage) state() Passage {
+	switch {
+	case g.probes == 0:
+		return NotProbed
+	case g.rto != nil && g.interrupted:
+		return Recovered
+	case g.rto != nil:
+		return Uninterrupted
+	case g.relapses > 0:
+		return Relapsed
+	case g.interrupted:
+		return Down
+	}
+	return NotCovered
 }
 
 // passage finds the last interruption in the fault's phase and the lasting recovery behind it: a relapse takes an earlier

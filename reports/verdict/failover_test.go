@@ -288,3 +288,26 @@ func silent(r *run) *run {
 	r.Recording.Health.ProbeGapMax = 1500 * ms
 	return r
 }
+
+// TestPassages: a missing figure says why it is missing.
+func TestPassages(t *testing.T) {
+	second := time.Second
+	kill := func() *run { return newRun(40).fault("kill", 10*second, 20*second) }
+	for _, test := range []struct {
+		want Passage
+		in   *run
+	}{
+		{Uninterrupted, kill().probes(40*second, 0, 0)},
+		{Recovered, kill().probes(40*second, 10*second, 14*second)},
+		{Relapsed, kill().probes(12*second, 10*second, 12*second).also(12*second, 16*second, true).also(16*second, 40*second, false)},
+		{Down, kill().probes(40*second, 10*second, 40*second)},
+		{NotProbed, kill()},
+		{NotProbed, kill().probes(8*second, 0, 0)},
+		{NotCovered, kill().probes(18*second, 0, 0)},
+		{NotInjected, kill().probes(40*second, 0, 0).broken(func(i *chaos.Injection) { i.Effective, i.Felt = 0, false })},
+	} {
+		if f := Failovers(test.in.Input)[0]; f.Write != test.want || f.Read != test.want {
+			t.Errorf("writes %q, reads %q, want %q", f.Write, f.Read, test.want)
+		}
+	}
+}

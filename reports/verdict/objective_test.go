@@ -108,11 +108,12 @@ func TestObjectiveMistakes(t *testing.T) {
 
 func TestObjectiveCheck(t *testing.T) {
 	named := func(faults ...FaultSetting) Setting {
-		return Setting{Classes: []string{"calculate", "batch"}, Faults: faults, Writes: true, Timeout: 5 * time.Second}
+		return Setting{Classes: []string{"calculate", "batch"}, Faults: faults, Writes: true, Reads: true, Timeout: 5 * time.Second}
 	}
 	one := named(FaultSetting{"failover", 30 * time.Second})
 	two := named(one.Faults[0], FaultSetting{"slow-network", 10 * time.Second})
-	none, reads := named(), Setting{Classes: []string{"page"}, Faults: one.Faults, Timeout: time.Minute}
+	none, reads := named(), Setting{Classes: []string{"page"}, Faults: one.Faults, Reads: true, Timeout: time.Minute}
+	posts := Setting{Classes: []string{"form"}, Faults: one.Faults}
 	var b strings.Builder
 	for _, test := range []struct {
 		text    string
@@ -142,6 +143,9 @@ func TestObjectiveCheck(t *testing.T) {
 		{"acknowledged_writes >= 300", reads, false},
 		{"rto(read) <= 5s", reads, true},
 		{"detection <= 5s", reads, true},
+		{"rto(read) <= 5s", posts, false},
+		{"detection <= 5s", posts, false},
+		{"failed(form) == 0 during failover", posts, true},
 		// No answer takes longer than the timeout.
 		{"p99(calculate) <= 4999ms", none, true},
 		{"p99(calculate) <= 5s", none, false},

@@ -10,8 +10,9 @@ import (
 type Setting struct {
 	Classes []string       // of the load's requests
 	Faults  []FaultSetting // in the scenario's order
-	// Writes says that load or prober write what can be read back: false where all paths are fixed.
-	Writes bool
+	// Writes says that load or prober write what can be read back: false where all paths are fixed. Reads says that the
+	// prober reads: false where no class is a GET either.
+	Writes, Reads bool
 	// Timeout of one request: no answer takes longer.
 	Timeout time.Duration
 }
@@ -62,6 +63,8 @@ func (o Objective) provable(s Setting) error {
 	switch {
 	case !s.Writes && (f == ledgerFamily || f == failoverFamily && o.Of == "write"):
 		return errors.New("nothing is written that could be read back: give the mix a class whose request is calculate, batch or import")
+	case !s.Reads && f == failoverFamily:
+		return errors.New("nothing is probed: give the mix a class that is a GET, which can be repeated without harm")
 	case aboveTimeout:
 		return fmt.Errorf("want a bound below load.timeout, %v: no answer takes longer, so it would only count failures; "+
 			"raise load.timeout, or say failed or error_ratio", s.Timeout)

@@ -126,9 +126,25 @@ type Result struct {
 	Why     string  `json:"why,omitempty"` // evidence, or why it is inconclusive
 }
 
+// Passage is how one kind of probe, write or read, got through an injection.
+type Passage string
+
+// A Passage is one of these.
+const (
+	NotInjected   Passage = "not injected"  // the fault never took effect
+	NotProbed     Passage = "not probed"    // nobody asked after it had
+	Uninterrupted Passage = "uninterrupted" // seen to the fault's end, and good
+	Recovered     Passage = "recovered"     // interrupted, and back for good
+	Relapsed      Passage = "relapsed"      // was back, and is down where the recording ends
+	Down          Passage = "down"          // was never back in the recording
+	NotCovered    Passage = "not covered"   // not interrupted as far as was looked, which is not to the end
+)
+
 // Failover is how the system got through one injection, seen from the client.
 type Failover struct {
 	Injection  string   `json:"injection"`
+	Write      Passage  `json:"write"`
+	Read       Passage  `json:"read"`
 	Detection  *float64 `json:"detection_s"`  // effective until the first failed probe; nil: no probe failed
 	RTOWrite   *float64 `json:"rto_write_s"`  // effective until the answer with which writes were back for good; 0: never interrupted; nil: not back in the recording
 	RTORead    *float64 `json:"rto_read_s"`   // the same for reads
