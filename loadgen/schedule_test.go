@@ -375,6 +375,9 @@ func TestValidate(t *testing.T) {
 			"mix[0].weight", "mix[1].class", "mix[2].request", "mix[3].method", "mix[3].path",
 			"mix[4].path", "mix[4].request", "mix[4].weight", "mix[5].class",
 		}},
+		{"names that nobody can say", func(s *Spec) {
+			s.Mix = []Class{get(" a"), get("b)"), get("c\n"), get("\u202ed"), get("e\u00a0f"), get("p99 (x"), get("<b>|`ü`")}
+		}, []string{"mix[0].class", "mix[1].class", "mix[2].class", "mix[3].class", "mix[4].class"}},
 		{"another host", func(s *Spec) { s.Mix[1].Path = "//example.org/" }, []string{"mix[1].path"}},
 		{"times", func(s *Spec) {
 			s.WarmUp, s.Timeout, s.MaxLag, s.Probe = 10*time.Second, -1, -1, ProbeSpec{Every: 1, Timeout: -1}

@@ -108,6 +108,8 @@ func (s Spec) validateMix(written []Class, bad func(path, format string, args ..
 		switch {
 		case c.Name == "":
 			bad(at("class"), "must not be empty")
+		case !sayable(c.Name):
+			bad(at("class"), "want a name that an objective can say and a table can show: printable, no ), no blank at its ends; got %q", c.Name)
 		case c.Name == probeClass:
 			bad(at("class"), "%q is the prober's own name", c.Name)
 		case duplicate:
@@ -120,6 +122,12 @@ func (s Spec) validateMix(written []Class, bad func(path, format string, args ..
 		}
 		c.validateRequest(written[i], at, bad)
 	}
+}
+
+// sayable says whether an objective can name the class, as in p99(name), and a terminal can show it.
+func sayable(name string) bool {
+	return strings.TrimSpace(name) == name && !strings.Contains(name, ")") &&
+		!strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) })
 }
 
 func (c Class) validateRequest(
