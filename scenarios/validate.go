@@ -121,6 +121,9 @@ func (s *Scenario) setting(d *document) verdict.Setting {
 		if c.Name != "" && !slices.Contains(v.Classes, c.Name) {
 			v.Classes = append(v.Classes, c.Name)
 		}
+		if c.IsQueued() {
+			v.Queued = append(v.Queued, c.Name)
+		}
 	}
 	for i, f := range s.Faults {
 		rest := load.Profile.For - f.At

@@ -143,6 +143,8 @@ func TestObjectiveCheck(t *testing.T) {
 		{"acknowledged_writes >= 300", reads, false},
 		{"rto(read) <= 5s", reads, true},
 		{"detection <= 5s", reads, true},
+		{"throughput(batch) >= 1/s", Setting{Classes: []string{"batch"}, Queued: []string{"batch"}}, false},
+		{"throughput >= 1/s", Setting{Classes: []string{"batch"}, Queued: []string{"batch"}}, true},
 		{"rto(read) <= 5s", posts, false},
 		{"detection <= 5s", posts, false},
 		{"failed(form) == 0 during failover", posts, true},

@@ -3,6 +3,7 @@ package verdict
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -13,6 +14,8 @@ type Setting struct {
 	// Writes says that load or prober write what can be read back: false where all paths are fixed. Reads says that the
 	// prober reads: false where no class is a GET either.
 	Writes, Reads bool
+	// Queued are the classes whose requests are answered before their work is done: they have no throughput.
+	Queued []string
 	// Timeout of one request: no answer takes longer.
 	Timeout time.Duration
 }
@@ -61,6 +64,8 @@ func (o Objective) provable(s Setting) error {
 	bound := o.duration()
 	aboveTimeout := f == latencyFamily && s.Timeout > 0 && bound >= s.Timeout && atMost(o.Op)
 	switch {
+	case f == throughputFamily && slices.Contains(s.Queued, o.Of):
+		return fmt.Errorf("%s is answered before its work is done, so it has no throughput", o.Of)
 	case !s.Writes && (f == ledgerFamily || f == failoverFamily && o.Of == "write"):
 		return errors.New("nothing is written that could be read back: give the mix a class whose request is calculate, batch or import")
 	case !s.Reads && f == failoverFamily:
