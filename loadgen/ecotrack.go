@@ -20,7 +20,9 @@ const (
 )
 
 // IsQueued says whether the class's requests are answered before their work is done: an import is.
-func (c Class) IsQueued() bool { return c.Path == "" && (c.Request == requestImport || c.Request == "" && c.Name == requestImport) }
+func (c Class) IsQueued() bool {
+	return c.Path == "" && (c.Request == requestImport || c.Request == "" && c.Name == requestImport)
+}
 
 // generatedRequests lists them in the order of the documentation.
 func generatedRequests() []string {
