@@ -79,9 +79,10 @@ func JUnit(w io.Writer, rec *Record) error {
 func junitCases(rec *Record) []junitCase {
 	cases := []junitCase{runCase(rec), healthCase(rec)}
 	for _, o := range rec.Objectives {
-		message := fmt.Sprintf("%s, bound %s", o.value(), o.bound())
+		value, bound := o.texts()
+		message := fmt.Sprintf("%s, bound %s", value, bound)
 		c := newCase(rec, "objectives", o.Text, o.Outcome, message, o.Why)
-		c.Output = fmt.Sprintf("value %s, bound %s, %s, phase %s. %s", o.value(), o.bound(),
+		c.Output = fmt.Sprintf("value %s, bound %s, %s, phase %s. %s", value, bound,
 			plural(o.Samples, "sample"), o.Phase, o.Why)
 		cases = append(cases, c)
 	}

@@ -59,9 +59,12 @@ func (l *Live) Tick(t loadgen.Tick) {
 	}
 	l.lastLine = second
 	bad := t.Failed + t.Unsent
-	text := fmt.Sprintf("%4d s / %d s  offered %5.1f/s  achieved %5.1f/s  p99 %6.1f ms  in flight %3d  bad %d",
-		second, int(l.length/time.Second), t.Offered, t.Achieved,
-		float64(t.P99)/float64(time.Millisecond), t.InFlight, bad)
+	p99 := fmt.Sprintf("%6.1f ms", float64(t.P99)/float64(time.Millisecond))
+	if t.P99 <= 0 {
+		p99 = "no answer"
+	}
+	text := fmt.Sprintf("%4d s / %d s  offered %5.1f/s  achieved %5.1f/s  p99 %s  in flight %3d  bad %d",
+		second, int(l.length/time.Second), t.Offered, t.Achieved, p99, t.InFlight, bad)
 	text += "  " + l.phase(t.Elapsed)
 	if !l.redraw {
 		l.line(text)

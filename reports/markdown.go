@@ -32,8 +32,8 @@ func Markdown(w io.Writer, rec *Record) error {
 	}
 	fmt.Fprintf(&b, "\n%s planned, %s sent, %s unsent, %s failed (%s bad) in %s; p50 %s, p99 %s, max %s.\n",
 		plural(rec.Load.Planned, "request"), count(rec.Load.Sent), count(rec.Load.Unsent),
-		count(rec.Load.Failed), percent(rec.Load.ErrorRatio()), timeS(rec.Duration),
-		timeMs(rec.Load.P50), timeMs(rec.Load.P99), timeMs(rec.Load.Max))
+		count(rec.Load.Failed), badShare(rec.Load.Planned, rec.Load.ErrorRatio()), timeS(rec.Duration),
+		latency(rec.Load.P50), latency(rec.Load.P99), latency(rec.Load.Max))
 	markdownTable(&b, "Objectives", []string{"", "objective", "value", "bound", "samples", "phase", "why"},
 		objectiveRows(rec), 1)
 	markdownTable(&b, "Faults: requested and measured", []string{
@@ -89,9 +89,10 @@ func markdownTable(b *bytes.Buffer, title string, head []string, rows [][]string
 func objectiveRows(rec *Record) [][]string {
 	var rows [][]string
 	for _, o := range rec.Objectives {
+		value, bound := o.texts()
 		rows = append(rows, []string{
-			mark(o.Outcome) + " " + string(o.Outcome), o.Text, o.value(),
-			o.bound(), count(o.Samples), o.Phase, o.Why,
+			mark(o.Outcome) + " " + string(o.Outcome), o.Text, value,
+			bound, count(o.Samples), o.Phase, o.Why,
 		})
 	}
 	return rows

@@ -17,17 +17,16 @@ import (
 func OpenMetrics(w io.Writer, rec *Record) error {
 	registry := prometheus.NewRegistry()
 	set := gauges{registry: registry, byName: map[string]*prometheus.GaugeVec{}}
-	for _, o := range []verdict.Outcome{
-		verdict.Met, verdict.Missed, verdict.Inconclusive,
-		verdict.Invalid, verdict.Error, verdict.Aborted,
-	} {
+	for _, o := range runOutcomes() {
 		set.value("squall_run_outcome", "1 for how the run ended, 0 for the others.",
 			oneIf(o == rec.Outcome), "outcome", string(o))
 	}
 	set.value("squall_run_exit_code", "Exit code of the run.", float64(rec.ExitCode))
 	set.value("squall_run_duration_seconds", "Length of the run.", rec.Duration)
-	set.value("squall_send_lag_p99_seconds", "Lateness of the load generator itself.",
-		round3(rec.Load.SendLagP99/1e3))
+	if rec.Load.Sent > 0 {
+		set.value("squall_send_lag_p99_seconds", "Lateness of the load generator itself.",
+			round3(rec.Load.SendLagP99/1e3))
+	}
 	for _, name := range slices.Sorted(maps.Keys(rec.Load.Classes)) {
 		set.class(name, rec.Load.Classes[name])
 	}
@@ -87,26 +86,43 @@ func (g gauges) class(name string, t Totals) {
 		g.value("squall_requests", "Requests by class and how they ended.", float64(n),
 			"class", name, "result", result)
 	}
-	for figure, ms := range map[string]float64{
+	for figure, ms := range map[string]*float64{
 		"p50": t.P50, "p90": t.P90, "p99": t.P99,
 		"p999": t.P999, "max": t.Max,
 	} {
-		g.value("squall_response_seconds", "Response time from the due time.", roundTo(ms/1e3, 1e6),
-			"class", name, "figure", figure)
+		if ms != nil {
+			g.value("squall_response_seconds", "Response time from the due time; absent where nothing was answered.",
+				roundTo(*ms/1e3, 1e6), "class", name, "figure", figure)
+		}
 	}
-	g.value("squall_error_ratio", "Failed and unsent requests of those planned.",
-		roundTo(t.ErrorRatio(), 1e6), "class", name)
+	if t.Planned > 0 {
+		g.value("squall_error_ratio", "Failed and unsent requests of those planned.",
+			roundTo(t.ErrorRatio(), 1e6), "class", name)
+	}
 }
 
 func (g gauges) objective(o Objective) {
-	g.value("squall_objective_met", "1 when the objective was met.", oneIf(o.Outcome == verdict.Met),
+	g.value("squall_objective_met", "1 when the objective was met; squall_objective_outcome tells missed from inconclusive.", oneIf(o.Outcome == verdict.Met),
 		"objective", o.Text)
+	for _, outcome := range objectiveOutcomes() {
+		g.value("squall_objective_outcome", "1 for how the objective ended, 0 for the others.",
+			oneIf(outcome == o.Outcome), "objective", o.Text, "outcome", string(outcome))
+	}
 	g.value("squall_objective_bound", "Bound of the objective in its unit.", o.Bound,
 		"objective", o.Text, "unit", o.Unit)
 	if o.Value != nil {
 		g.value("squall_objective_value", "Measured value of the objective in its unit.", *o.Value,
 			"objective", o.Text, "unit", o.Unit)
 	}
+}
+
+// runOutcomes are all outcomes of a run, objectiveOutcomes those of an objective, the best first.
+func runOutcomes() []verdict.Outcome {
+	return append(objectiveOutcomes(), verdict.Invalid, verdict.Error, verdict.Aborted)
+}
+
+func objectiveOutcomes() []verdict.Outcome {
+	return []verdict.Outcome{verdict.Met, verdict.Missed, verdict.Inconclusive}
 }
 
 func (g gauges) failover(f Failover) {

@@ -54,24 +54,24 @@ type LoadSummary struct {
 }
 
 // Totals counts requests by how they ended, with the response time from the due time in ms.
-// Planned = Sent + Unsent; Sent = OK + Failed.
+// Planned = Sent + Unsent; Sent = OK + Failed. The latencies are nil where no request was answered.
 type Totals struct {
-	Planned   uint64  `json:"planned"`
-	Sent      uint64  `json:"sent"`
-	Unsent    uint64  `json:"unsent"`
-	OK        uint64  `json:"ok"`
-	Failed    uint64  `json:"failed"`
-	HTTPError uint64  `json:"http_error"`
-	Rejected  uint64  `json:"rejected"`
-	Timeout   uint64  `json:"timeout"`
-	Transport uint64  `json:"transport"`
-	Attempts  uint64  `json:"attempts"` // more than Sent: the transport retried
-	Units     uint64  `json:"units"`    // units of work acknowledged
-	P50       float64 `json:"p50_ms"`
-	P90       float64 `json:"p90_ms"`
-	P99       float64 `json:"p99_ms"`
-	P999      float64 `json:"p999_ms"`
-	Max       float64 `json:"max_ms"`
+	Planned   uint64   `json:"planned"`
+	Sent      uint64   `json:"sent"`
+	Unsent    uint64   `json:"unsent"`
+	OK        uint64   `json:"ok"`
+	Failed    uint64   `json:"failed"`
+	HTTPError uint64   `json:"http_error"`
+	Rejected  uint64   `json:"rejected"`
+	Timeout   uint64   `json:"timeout"`
+	Transport uint64   `json:"transport"`
+	Attempts  uint64   `json:"attempts"` // more than Sent: the transport retried
+	Units     uint64   `json:"units"`    // units of work acknowledged
+	P50       *float64 `json:"p50_ms"`
+	P90       *float64 `json:"p90_ms"`
+	P99       *float64 `json:"p99_ms"`
+	P999      *float64 `json:"p999_ms"`
+	Max       *float64 `json:"max_ms"`
 }
 
 // ErrorRatio is the share of planned requests that failed or were never sent, 0 to 1; 0 of none.
@@ -132,15 +132,17 @@ type Unplanned struct {
 type Objective struct {
 	Text    string          `json:"text"`
 	Outcome verdict.Outcome `json:"outcome"`
-	Value   *float64        `json:"value"` // in Unit; null: no finite value
-	Bound   float64         `json:"bound"`
-	Unit    string          `json:"unit"`
-	Samples uint64          `json:"samples"`
-	Phase   string          `json:"phase"`
-	Why     string          `json:"why,omitempty"`
-	Metric  string          `json:"metric,omitempty"`
-	Of      string          `json:"of,omitempty"`
-	Op      string          `json:"op,omitempty"`
+	Value   *float64        `json:"value"` // in Unit; null: nothing was measured
+	// NoAnswer says why Value is null: the latency reaches requests that were never answered.
+	NoAnswer bool    `json:"no_answer,omitempty"`
+	Bound    float64 `json:"bound"`
+	Unit     string  `json:"unit"`
+	Samples  uint64  `json:"samples"`
+	Phase    string  `json:"phase"`
+	Why      string  `json:"why,omitempty"`
+	Metric   string  `json:"metric,omitempty"`
+	Of       string  `json:"of,omitempty"`
+	Op       string  `json:"op,omitempty"`
 }
 
 // Health says whether the generator itself could be trusted.

@@ -33,10 +33,7 @@ func Repeats(w io.Writer, runs []Run) error {
 		}
 	}
 	fmt.Fprintf(w, "\n%d runs:", len(runs))
-	for _, o := range []verdict.Outcome{
-		verdict.Met, verdict.Missed, verdict.Inconclusive,
-		verdict.Invalid, verdict.Error, verdict.Aborted,
-	} {
+	for _, o := range runOutcomes() {
 		if outcomes[o] > 0 {
 			fmt.Fprintf(w, " %d %s", outcomes[o], o)
 		}

@@ -163,7 +163,7 @@ func TestJudgeNeverPassesARunThatEndedEarly(t *testing.T) {
 func TestUnmeasuredIsNotZero(t *testing.T) {
 	run := Run{Verdict: verdict.Verdict{Objectives: []verdict.Result{
 		{Text: "p99(c) <= 5ms", Outcome: verdict.Inconclusive, Bound: 5, Unit: "ms"},
-		{Text: "audit: lost_writes == 0", Outcome: verdict.Met},
+		{Text: "audit: lost_writes == 0", Outcome: verdict.Met, Value: new(0.)},
 	}}}
 	got := New(run).Objectives
 	if got[0].Value != nil || got[1].Value == nil {

@@ -30,7 +30,7 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 	}
 	fmt.Fprintf(&b, "\nload  %s planned, %s ok, %s failed, %s unsent (%s bad); p50 %s, p99 %s, max %s\n",
 		count(rec.Load.Planned), count(rec.Load.OK), count(rec.Load.Failed), count(rec.Load.Unsent),
-		percent(rec.Load.ErrorRatio()), timeMs(rec.Load.P50), timeMs(rec.Load.P99), timeMs(rec.Load.Max))
+		badShare(rec.Load.Planned, rec.Load.ErrorRatio()), latency(rec.Load.P50), latency(rec.Load.P99), latency(rec.Load.Max))
 	rows := [][]string{}
 	outcomes := []verdict.Outcome{}
 	for _, o := range rec.Objectives {
@@ -38,8 +38,9 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 		if o.Outcome != verdict.Met {
 			word = strings.ToUpper(string(o.Outcome))
 		}
+		value, bound := o.texts()
 		rows = append(rows, []string{
-			mark(o.Outcome), o.Text, o.value(), o.bound(),
+			mark(o.Outcome), o.Text, value, bound,
 			plural(o.Samples, "sample"), word,
 		})
 		outcomes = append(outcomes, o.Outcome)

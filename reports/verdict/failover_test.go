@@ -243,8 +243,8 @@ func TestFailoverObjectives(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			v := Judge(test.in.objectives(t, test.text).Input)
 			got := v.Objectives[0]
-			if got.Outcome != test.want || fmt.Sprintf("%.2f", got.Value) != test.value || got.Why == "" {
-				t.Errorf("Judge: %s = %s, value %.2f %s: %q; want %s, %s", test.text, got.Outcome, got.Value, got.Unit, got.Why, test.want, test.value)
+			if got.Outcome != test.want || fmt.Sprintf("%.2f", got.worth()) != test.value || got.Why == "" {
+				t.Errorf("Judge: %s = %s, value %.2f %s: %q; want %s, %s", test.text, got.Outcome, got.worth(), got.Unit, got.Why, test.want, test.value)
 			}
 		})
 	}
