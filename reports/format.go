@@ -6,7 +6,6 @@ import (
 	"squall/reports/verdict"
 	"strconv"
 	"strings"
-	"unicode"
 )
 
 // mark is the sign of an outcome, so that no view tells it by colour alone.
@@ -241,19 +240,6 @@ func clip(text string, limit int) string {
 		return text
 	}
 	return string(runes[:limit-1]) + "…"
-}
-
-// printable drops control characters, so that a name cannot steer a terminal or break a table.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsControl(r):
-			return -1
-		}
-		return r
-	}, text)
 }
 
 // auditLine says in one sentence what the audit of the ledger found.

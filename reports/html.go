@@ -18,7 +18,7 @@ import (
 var templates embed.FS
 
 // HTML writes report.html: one file that needs nothing else, no network and no script to be read.
-// Everything that a run names is escaped by html/template.
+// Everything that a run names is escaped by html/template and htmlPage.
 func HTML(w io.Writer, rec *Record) error {
 	functions := template.FuncMap{
 		"mark": mark, "upper": strings.ToUpper, "sentence": sentence, "timeS": timeS, "timeMs": timeMs, "latency": latency,
@@ -35,14 +35,7 @@ func HTML(w io.Writer, rec *Record) error {
 	if err := t.ExecuteTemplate(&b, "report.html", newPage(rec)); err != nil {
 		return fmt.Errorf("report template: %w", err)
 	}
-	// Control characters mean nothing in HTML; browsers show boxes for them.
-	clean := bytes.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, b.Bytes())
-	_, err = w.Write(clean)
+	_, err = w.Write(htmlPage(b.Bytes()))
 	return err
 }
 
@@ -160,7 +153,7 @@ func rtoTile(rec *Record) tile {
 			// On a tie writes are named, whatever the order of the map.
 			if v > worst || v == worst && name == "writes" {
 				worst = v
-				t.Note = name + ", " + printable(f.Injection)
+				t.Note = name + ", " + visible(f.Injection)
 			}
 		}
 	}

@@ -55,9 +55,9 @@ func Markdown(w io.Writer, rec *Record) error {
 	for _, example := range rec.Audit.Examples[:min(len(rec.Audit.Examples), 20)] {
 		fmt.Fprintf(&b, "- %s\n", plainMD(example))
 	}
-	fmt.Fprintf(&b, "\n### Repeat\n\nSeed `%d`, squall `%s`, %s, %.1f GiB:\n\n    %s\n", rec.Seed,
+	fmt.Fprintf(&b, "\n### Repeat\n\nSeed `%d`, squall %s, %s, %.1f GiB:\n\n    %s\n", rec.Seed,
 		codeMD(rec.Environment.SquallVersion), plural(rec.Environment.Cores, "core"),
-		float64(rec.Environment.MemoryBytes)/(1<<30), printable(rec.Command))
+		float64(rec.Environment.MemoryBytes)/(1<<30), visible(rec.Command))
 	_, err := w.Write(atMost(b.Bytes(), maxMarkdown))
 	return err
 }
@@ -73,7 +73,7 @@ func markdownTable(b *bytes.Buffer, title string, head []string, rows [][]string
 	for _, row := range rows[:min(len(rows), maxMarkdownRows)] {
 		for i, cell := range row {
 			if i == code {
-				fmt.Fprintf(b, "| `%s` ", codeMD(cell))
+				fmt.Fprintf(b, "| %s ", codeMD(cell))
 				continue
 			}
 			fmt.Fprintf(b, "| %s ", plainMD(cell))
@@ -139,18 +139,6 @@ func (u Unplanned) Doing() string {
 		return "the host's"
 	}
 	return "the target's own"
-}
-
-// plainMD makes a text safe inside a paragraph or a table cell: no markup of its own, no HTML.
-func plainMD(text string) string {
-	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "|", `\|`, "`", "\\`",
-		"*", `\*`, "[", `\[`, "]", `\]`, `\`, `\\`, "_", `\_`)
-	return escape.Replace(clip(printable(text), maxMarkdownCell))
-}
-
-// codeMD makes a text safe inside a code span of a table.
-func codeMD(text string) string {
-	return strings.NewReplacer("`", "'", "|", `\|`).Replace(clip(printable(text), maxMarkdownCell))
 }
 
 // atMost cuts at the end of a line so that the result, with the note about it, fits into limit.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"squall/reports/verdict"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
@@ -27,17 +26,22 @@ func OpenMetrics(w io.Writer, rec *Record) error {
 		set.value("squall_send_lag_p99_seconds", "Lateness of the load generator itself.",
 			round3(rec.Load.SendLagP99/1e3))
 	}
+	// Two series of one name would be one: the last value would hide the first.
+	classes, objectives, faults, failovers := names{}, names{}, names{}, names{}
 	for _, name := range slices.Sorted(maps.Keys(rec.Load.Classes)) {
-		set.class(name, rec.Load.Classes[name])
+		set.class(classes.unique(visible(name)), rec.Load.Classes[name])
 	}
 	for _, o := range rec.Objectives {
+		o.Text = objectives.unique(visible(o.Text))
 		set.objective(o)
 	}
 	for _, i := range rec.Injections {
-		set.value("squall_fault_felt", "1 when the fault's effect was measured.", oneIf(i.Felt), "fault", i.Fault)
-		set.value("squall_fault_undone", "1 when the fault was verified gone.", oneIf(i.Undone), "fault", i.Fault)
+		name := faults.unique(visible(i.Fault))
+		set.value("squall_fault_felt", "1 when the fault's effect was measured.", oneIf(i.Felt), "fault", name)
+		set.value("squall_fault_undone", "1 when the fault was verified gone.", oneIf(i.Undone), "fault", name)
 	}
 	for _, f := range rec.Failover {
+		f.Injection = failovers.unique(visible(f.Injection))
 		set.failover(f)
 	}
 	if len(rec.Audit.CheckedNodes) > 0 {
@@ -66,8 +70,7 @@ type gauges struct {
 func (g gauges) value(name, help string, v float64, labels ...string) {
 	names, values := []string{}, []string{}
 	for pair := range slices.Chunk(labels, 2) {
-		// A label that is not UTF-8 would panic; the names come from a scenario or a recording.
-		names, values = append(names, pair[0]), append(values, strings.ToValidUTF8(pair[1], "?"))
+		names, values = append(names, pair[0]), append(values, visible(pair[1]))
 	}
 	vec := g.byName[name]
 	if vec == nil {

@@ -272,7 +272,7 @@ func (s Series) csv() [][]string {
 	}}
 	whole := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	for _, r := range s.Rows {
-		line := []string{strconv.Itoa(r.At), r.Class}
+		line := []string{strconv.Itoa(r.At), csvCell(r.Class)}
 		for _, n := range []uint64{
 			r.Planned, r.Sent, r.Unsent, r.OK, r.Failed(), r.HTTPError,
 			r.Rejected, r.Timeout, r.Transport, r.Units,

@@ -17,13 +17,13 @@ const maxTerminalRows = 10
 func Terminal(w io.Writer, rec *Record, color bool) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s  %s\n", paint(rec.Outcome, color, mark(rec.Outcome)+" "+strings.ToUpper(string(rec.Outcome))),
-		printable(rec.Scenario))
+		visible(rec.Scenario))
 	if rec.Question != "" {
-		fmt.Fprintf(&b, "  %s\n", printable(rec.Question))
+		fmt.Fprintf(&b, "  %s\n", visible(rec.Question))
 	}
 	why := rec.why()
 	for _, reason := range why[:min(len(why), 8)] {
-		fmt.Fprintf(&b, "  %s\n", printable(reason))
+		fmt.Fprintf(&b, "  %s\n", visible(reason))
 	}
 	if len(why) > 8 {
 		fmt.Fprintf(&b, "  and %s more in result.json\n", plural(len(why)-8, "reason"))
@@ -72,11 +72,11 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 	}
 	columns(&b, "failover", rows, nil, color)
 	terminalUnplanned(&b, rec.Unplanned, color)
-	fmt.Fprintf(&b, "\naudit\n  %s\n", printable(auditLine(rec.Audit)))
+	fmt.Fprintf(&b, "\naudit\n  %s\n", visible(auditLine(rec.Audit)))
 	for _, e := range rec.Audit.Examples[:min(len(rec.Audit.Examples), 5)] {
-		fmt.Fprintf(&b, "    %s\n", printable(e))
+		fmt.Fprintf(&b, "    %s\n", visible(e))
 	}
-	fmt.Fprintf(&b, "\nrepeat  %s\n", printable(rec.Command))
+	fmt.Fprintf(&b, "\nrepeat  %s\n", visible(rec.Command))
 	_, err := w.Write(b.Bytes())
 	return err
 }
@@ -107,7 +107,7 @@ func columns(b *bytes.Buffer, title string, rows [][]string, outcomes []verdict.
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i := range row {
-			row[i] = clip(printable(row[i]), 90)
+			row[i] = clip(visible(row[i]), 90)
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}

@@ -156,10 +156,15 @@ func storableFigure(v *float64) *float64 {
 }
 
 func writeJSON(w io.Writer, value any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false) // objectives read `<= 300ms`, not `\u003c= 300ms`
-	return e.Encode(value)
+	if err := e.Encode(value); err != nil {
+		return err
+	}
+	_, err := w.Write(jsonPage(b.Bytes()))
+	return err
 }
 
 // stage writes one file and syncs it.
