@@ -46,16 +46,21 @@ type (
 	}
 )
 
-// JUnit writes junit.xml: the suite is the scenario, a case is an objective, a fault, the audit or
-// the run itself. Missed is a failure; everything else that is not met is an error with the outcome
+// JUnit writes junit.xml: the suite is the scenario with its seed, a case is an objective, a fault, the
+// audit or the run itself. Readers tell cases apart by class and name and keep one of two that are the
+// same, so the repeats of a run, which differ by their seeds, have classes of their own, and no name
+// comes twice. Missed is a failure; everything else that is not met is an error with the outcome
 // as its type, so that nothing unproven looks green.
 func JUnit(w io.Writer, rec *Record) error {
 	suite := junitSuite{
-		Name: xmlText(rec.Scenario), Time: decimal(rec.Duration),
+		Name: xmlText(fmt.Sprintf("%s, seed %d", rec.Scenario, rec.Seed)), Time: decimal(rec.Duration),
 		Timestamp:  rec.StartedAt.UTC().Format(time.DateOnly + "T15:04:05"),
 		Properties: junitProperties(rec), Cases: junitCases(rec),
 	}
-	for _, c := range suite.Cases {
+	taken := names{}
+	for i := range suite.Cases {
+		c := &suite.Cases[i]
+		c.Name = xmlText(taken.unique(visible(string(c.Name))))
 		suite.Tests++
 		if c.Failure != nil {
 			suite.Failures++
@@ -150,7 +155,7 @@ func auditCase(rec *Record) (junitCase, bool) {
 }
 
 func newCase(rec *Record, group, name string, outcome verdict.Outcome, message, text string) junitCase {
-	c := junitCase{Name: xmlText(name), ClassName: xmlText(rec.Scenario + "." + group), Time: decimal(0)}
+	c := junitCase{Name: xmlText(name), ClassName: xmlText(fmt.Sprintf("%s.seed-%d.%s", rec.Scenario, rec.Seed, group)), Time: decimal(0)}
 	problem := &junitProblem{Type: xmlText(outcome), Message: xmlText(message), Text: xmlText(text)}
 	switch outcome {
 	case verdict.Met:
