@@ -97,8 +97,10 @@ func csvCell(text string) string {
 
 // plainMD makes a text safe inside a paragraph, a list or a table cell: no markup of its own, no
 // HTML, no link.
-func plainMD(text string) string {
-	runes := []rune(clip(visible(text), maxMarkdownCell))
+func plainMD(text string) string { return escapeMD(clip(visible(text), maxMarkdownCell)) }
+
+func escapeMD(text string) string {
+	runes := []rune(text)
 	var b strings.Builder
 	for i, r := range runes {
 		switch {

@@ -6,6 +6,7 @@ import (
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports/verdict"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,7 +20,7 @@ func New(run Run) *Record {
 	}
 	v := run.Verdict
 	r := &Record{
-		Schema: Schema, Scenario: run.Scenario, Question: run.Question, Seed: run.Seed,
+		Schema: Schema, Scenario: run.Scenario, Question: run.Question, Seed: run.Seed, SeedText: strconv.FormatUint(run.Seed, 10),
 		StartedAt: run.StartedAt.UTC(), Duration: seconds(run.Duration),
 		Outcome: v.Outcome, ExitCode: v.ExitCode, Reasons: list(v.Reasons), Error: run.Error,
 		Command: run.Command, Load: newLoad(recording), Phases: newPhases(v.Phases),

@@ -18,10 +18,12 @@ const Schema = "squall/result/1"
 
 // Record is the summary of a run, result.json. Seconds have three decimals.
 type Record struct {
-	Schema      string          `json:"schema"`
-	Scenario    string          `json:"scenario"`
-	Question    string          `json:"question"`
-	Seed        uint64          `json:"seed"`
+	Schema   string `json:"schema"`
+	Scenario string `json:"scenario"`
+	Question string `json:"question"`
+	Seed     uint64 `json:"seed"`
+	// SeedText is Seed for readers whose numbers are doubles, which round 64 bits.
+	SeedText    string          `json:"seed_text"`
 	StartedAt   time.Time       `json:"started_at"`
 	Duration    float64         `json:"duration_s"`
 	Outcome     verdict.Outcome `json:"outcome"`
@@ -97,6 +99,17 @@ type Injection struct {
 	Undone     bool     `json:"undone"`
 	Resolution float64  `json:"resolution_s"` // from its end until the target was verified healthy
 	Error      string   `json:"error,omitempty"`
+}
+
+// outcome is met for a fault that was felt and undone.
+func (i Injection) outcome() verdict.Outcome {
+	switch {
+	case !i.Undone:
+		return verdict.Error
+	case !i.Felt:
+		return verdict.Inconclusive
+	}
+	return verdict.Met
 }
 
 // Effect is what a fault was measured to do, beside what was asked of it.

@@ -48,13 +48,10 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 	columns(&b, "objectives", rows, outcomes, color)
 	rows, outcomes = nil, nil
 	for _, i := range rec.Injections {
-		outcome, state := verdict.Met, "felt, undone"
-		if !i.Felt {
-			outcome, state = verdict.Inconclusive, "NOT FELT"
-		}
-		if !i.Undone {
-			outcome, state = verdict.Error, "NOT UNDONE"
-		}
+		outcome := i.outcome()
+		state := map[verdict.Outcome]string{
+			verdict.Met: "felt, undone", verdict.Inconclusive: "NOT FELT", verdict.Error: "NOT UNDONE",
+		}[outcome]
 		rows = append(rows, []string{
 			mark(outcome), i.Fault, i.Kind, i.Target,
 			timeOr(i.Effective, "never") + " to " + timeOr(i.Ended, "–"), state, i.Effect.Summary,
@@ -73,8 +70,12 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 	columns(&b, "failover", rows, nil, color)
 	terminalUnplanned(&b, rec.Unplanned, color)
 	fmt.Fprintf(&b, "\naudit\n  %s\n", visible(auditLine(rec.Audit)))
-	for _, e := range rec.Audit.Examples[:min(len(rec.Audit.Examples), 5)] {
+	examples := rec.Audit.Examples
+	for _, e := range examples[:min(len(examples), 5)] {
 		fmt.Fprintf(&b, "    %s\n", visible(e))
+	}
+	if len(examples) > 5 {
+		fmt.Fprintf(&b, "    and %s more in result.json\n", plural(len(examples)-5, "example"))
 	}
 	fmt.Fprintf(&b, "\nrepeat  %s\n", visible(rec.Command))
 	_, err := w.Write(b.Bytes())
