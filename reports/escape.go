@@ -134,7 +134,11 @@ func isNumber(runes []rune) bool {
 // codeMD is a text as code, safe in a table cell too. A code span cannot hold a backtick or, in a
 // table, a pipe after a backslash: such a text is plain inside of a code element.
 func codeMD(text string) string {
-	if text = visible(text); text == "" || strings.ContainsAny(text, "`|") {
+	text = visible(text)
+	switch {
+	case strings.TrimSpace(text) == "": // a code span cannot be empty
+		return "–"
+	case strings.ContainsAny(text, "`|"):
 		return "<code>" + plainMD(text) + "</code>"
 	}
 	return "`" + clip(text, maxMarkdownCell) + "`"

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gopkg.in/yaml.v3"
 )
 
 func TestValueAndBoundDiffer(t *testing.T) {
@@ -65,28 +67,41 @@ func textViews() map[string]func(io.Writer, *Record) error {
 	}
 }
 
+// scenarioCase is what these tests use of a scenario in testdata.
+type scenarioCase struct {
+	source string
+	Load   struct {
+		Mix []struct {
+			Class string `yaml:"class"`
+		} `yaml:"mix"`
+	} `yaml:"load"`
+	Objectives []verdict.Objective `yaml:"objectives"`
+}
+
+func loadCase(t *testing.T, name string) scenarioCase {
+	t.Helper()
+	source, err := os.ReadFile("testdata/" + name + ".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := scenarioCase{source: string(source)}
+	if err := yaml.Unmarshal(source, &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // failingRun is testdata/e-everything-fails.yaml as it was played: every request was answered with an
 // error, or with nothing at all.
 func failingRun(t *testing.T, counts loadgen.Counts) Run {
 	t.Helper()
-	yaml, err := os.ReadFile("testdata/e-everything-fails.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := loadCase(t, "e-everything-fails")
 	run := Run{
-		Scenario: "e-everything-fails", ScenarioYAML: string(yaml), Seed: 2, Duration: time.Minute,
+		Scenario: "e-everything-fails", ScenarioYAML: c.source, Objectives: c.Objectives, Seed: 2, Duration: time.Minute,
 		Recording: &loadgen.Recording{
 			Duration: 40 * time.Second, WarmUp: 4 * time.Second, ProbeEvery: 200 * time.Millisecond,
 			Health: loadgen.Health{Valid: true, LagP99: time.Millisecond, ProbeGapMax: 210 * time.Millisecond},
 		},
-	}
-	_, sentences, _ := strings.Cut(run.ScenarioYAML, "objectives:\n")
-	for text := range strings.Lines(sentences) {
-		o, err := verdict.ParseObjective(strings.TrimPrefix(strings.TrimSpace(text), "- "))
-		if err != nil {
-			t.Fatal(err)
-		}
-		run.Objectives = append(run.Objectives, o)
 	}
 	total := loadgen.ClassTotal{Name: "gone"}
 	for at := range 40 {

@@ -18,8 +18,6 @@ const (
 // figure prints a value with its unit, to four digits.
 func figure(v float64, unit string) string { return figureTo(v, unit, fewDigits) }
 
-func percent(share float64) string { return figure(share, "ratio") }
-
 // figureTo prints a value with its unit; a share gets a digit less.
 func figureTo(v float64, unit string, digits int) string {
 	text := fmt.Sprintf("%.*g", digits, v)
