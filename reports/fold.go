@@ -169,7 +169,7 @@ func newObjectives(results []verdict.Result, asked []verdict.Objective) []Object
 		}
 		value, bound := besideBound(r.Value, r.Bound)
 		out = append(out, Objective{
-			Text: r.Text, Outcome: r.Outcome, Value: value, NoAnswer: r.NoAnswer, Unit: r.Unit,
+			Text: r.Text, Outcome: r.Outcome, Value: value, NoValue: r.NoValue, Unit: r.Unit,
 			Bound: bound, Samples: r.Samples, Phase: r.Phase, Why: r.Why,
 			Metric: o.Metric, Of: o.Of, Op: o.Op,
 		})

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"squall/reports/verdict"
@@ -167,11 +168,7 @@ func (o Objective) texts() (value, bound string) {
 	limit, unit := o.Bound, o.Unit
 	if o.Value == nil {
 		limit, unit = readable(limit, unit, limit)
-		value = "–"
-		if o.NoAnswer {
-			value = "no answer"
-		}
-		return value, o.sign(quantity(limit, unit, 0))
+		return cmp.Or(o.NoValue, "–"), o.sign(quantity(limit, unit, 0))
 	}
 	v := *o.Value
 	high := max(v, limit)

@@ -146,16 +146,16 @@ type Objective struct {
 	Text    string          `json:"text"`
 	Outcome verdict.Outcome `json:"outcome"`
 	Value   *float64        `json:"value"` // in Unit; null: nothing was measured
-	// NoAnswer says why Value is null: the latency reaches requests that were never answered.
-	NoAnswer bool    `json:"no_answer,omitempty"`
-	Bound    float64 `json:"bound"`
-	Unit     string  `json:"unit"`
-	Samples  uint64  `json:"samples"`
-	Phase    string  `json:"phase"`
-	Why      string  `json:"why,omitempty"`
-	Metric   string  `json:"metric,omitempty"`
-	Of       string  `json:"of,omitempty"`
-	Op       string  `json:"op,omitempty"`
+	// NoValue says why Value is null though the objective was decided: "no answer", "not recovered".
+	NoValue string  `json:"no_value,omitempty"`
+	Bound   float64 `json:"bound"`
+	Unit    string  `json:"unit"`
+	Samples uint64  `json:"samples"`
+	Phase   string  `json:"phase"`
+	Why     string  `json:"why,omitempty"`
+	Metric  string  `json:"metric,omitempty"`
+	Of      string  `json:"of,omitempty"`
+	Op      string  `json:"op,omitempty"`
 }
 
 // Health says whether the generator itself could be trusted.

@@ -6,8 +6,12 @@ import (
 	"slices"
 )
 
-// noAnswer stands in place of a latency that reaches requests which were never answered.
-const noAnswer = "no answer"
+// What stands in place of a value that does not exist: a latency that reaches requests which were
+// never answered, the time of a recovery that never came.
+const (
+	noAnswer     = "no answer"
+	notRecovered = "not recovered"
+)
 
 // The digits of a figure: enough to read, and as many as tell any two numbers apart.
 const (
@@ -57,8 +61,8 @@ func (r Result) texts() (value, bound string) {
 	case r.Value != nil:
 		texts, bound := besides(r.Unit, r.Bound, *r.Value)
 		return texts[0], bound
-	case r.NoAnswer:
-		return noAnswer, figure(r.Bound, r.Unit)
+	case r.NoValue != "":
+		return r.NoValue, figure(r.Bound, r.Unit)
 	}
 	return "–", figure(r.Bound, r.Unit)
 }
@@ -71,12 +75,16 @@ func (r Result) valueText() string {
 // measured sets the value.
 func (r *Result) measured(v float64) { r.Value = new(v) }
 
-// worth is the value as a number to compare; 0 where there is none.
+// worth is the value as a number to compare: a recovery that never came takes longest, otherwise what
+// is not there is 0.
 func (r Result) worth() float64 {
-	if r.Value == nil {
-		return 0
+	switch {
+	case r.Value != nil:
+		return *r.Value
+	case r.NoValue == notRecovered:
+		return math.Inf(1)
 	}
-	return *r.Value
+	return 0
 }
 
 // kept compares the value with the bound; never true of a value that is none.

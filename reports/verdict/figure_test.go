@@ -79,7 +79,7 @@ func TestNoFigureWithoutAnAnswer(t *testing.T) {
 		for _, r := range v.Objectives {
 			none := !strings.HasPrefix(r.Text, "throughput")
 			if (r.Outcome != Missed && !strings.HasPrefix(r.Text, "mean")) || r.Outcome == Met ||
-				none != (r.Value == nil) || none != r.NoAnswer || none != strings.Contains(r.Why, noAnswer) {
+				none != (r.Value == nil) || none != (r.NoValue == noAnswer) || none != strings.Contains(r.Why, noAnswer) {
 				t.Errorf("%s: %s = %s, %s: %q, want a miss without a latency", name, r.Text, r.Outcome, r.valueText(), r.Why)
 			}
 		}
@@ -102,5 +102,16 @@ func TestNothingFoundIsNoZero(t *testing.T) {
 		if o.Text == "lost_writes == 0" && o.Value != nil {
 			t.Errorf("lost_writes of a ledger that was not read = %v, want none", *o.Value)
 		}
+	}
+}
+
+// TestNoRecoveryHasNoTime holds that a recovery which never came is not timed by when the recording
+// ended, which may be within the bound, and is worse than any that did come.
+func TestNoRecoveryHasNoTime(t *testing.T) {
+	r := newRun(60).fault("kill", 10*time.Second, 12*time.Second).fault("kill", 30*time.Second, 32*time.Second).
+		probes(60*time.Second, 30*time.Second, 60*time.Second).objectives(t, "rto(write) <= 60s")
+	got := Judge(r.Input).Objectives[0]
+	if got.Outcome != Missed || got.Value != nil || got.valueText() != notRecovered {
+		t.Errorf("%s = %s, %s: %q, want missed, %s", got.Text, got.Outcome, got.valueText(), got.Why, notRecovered)
 	}
 }

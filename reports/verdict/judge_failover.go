@@ -93,13 +93,14 @@ func (c *court) judgeRTO(r Result, o Objective, i chaos.Injection) Result {
 	case !g.interrupted:
 		return r.inconclusive("the %s probes do not cover the fault to its end", o.Of)
 	}
-	r.setSeconds(*seconds(g.covered - lastingWindow - i.Effective))
+	waited := r
+	waited.setSeconds(*seconds(g.covered - lastingWindow - i.Effective))
 	ended := i.Ended >= i.Effective && g.covered >= i.Ended+lastingWindow
-	exceeded := atMost(o.Op) && !r.kept(o)
+	exceeded := atMost(o.Op) && !waited.kept(o)
 	if !ended && !exceeded {
 		return r.inconclusive("%ss had not recovered when the recording ended, too early to tell", o.Of)
 	}
-	r.Outcome = outcomeOf(!atMost(o.Op))
+	r.NoValue, r.Outcome = notRecovered, outcomeOf(!atMost(o.Op))
 	r.Why = fmt.Sprintf("%ss never recovered in the recording, %s after the fault took effect",
 		o.Of, figure((g.covered-i.Effective).Seconds(), "s"))
 	return r

@@ -117,20 +117,25 @@ func (r Result) latency(o Objective, t tally) Result {
 	case isPercentile:
 		rank := (thousandths*n + 999) / 1000
 		enough := n-bad >= rank
-		if r.NoAnswer = rank > answered; !r.NoAnswer {
+		endless := rank > answered
+		if endless {
+			r.NoValue = noAnswer
+		} else {
 			// Half a rank less, so that rounding cannot step over to the next rank.
 			r.measured(inUnit(t.response.Quantile((float64(rank) - .5) / float64(t.response.Count()))))
 		}
-		if enough && !r.NoAnswer { // the middle of the bound's own bucket may lie behind the bound
+		if enough && !endless { // the middle of the bound's own bucket may lie behind the bound
 			r.measured(min(*r.Value, o.Bound))
 		}
 		r.sharesAgainst(o, bad, enough)
-		if r.NoAnswer {
+		if endless {
 			r.Why += fmt.Sprintf("; %d requests without an answer reach down to this percentile",
 				n-min(n, answered))
 		}
 	case o.Metric == "max":
-		if r.NoAnswer = answered < n; !r.NoAnswer {
+		if answered < n {
+			r.NoValue = noAnswer
+		} else {
 			r.measured(inUnit(t.response.Max()))
 			if t.response.Max() > limit { // exact, where a bucket also holds the bound
 				bad = max(bad, 1)
@@ -150,14 +155,15 @@ func (r Result) latency(o Objective, t tally) Result {
 func (r Result) mean(o Objective, t tally, mean float64) Result {
 	n := t.planned()
 	r.Outcome = outcomeOf(compare(mean, o.Op, o.Bound))
-	if r.NoAnswer = t.answered() == 0; !r.NoAnswer {
-		r.measured(mean)
+	r.measured(mean)
+	if t.answered() == 0 {
+		r.Value, r.NoValue = nil, noAnswer
 	}
 	r.Why = fmt.Sprintf("mean %s of %d answered requests and timeouts of %d", r.valueText(), t.response.Count(), n)
 	hidden := n - min(n, t.counts.OK+t.counts.Timeout)
 	switch {
 	case r.Outcome != Met:
-	case r.NoAnswer:
+	case r.Value == nil:
 		return r.inconclusive("%s; no request was answered", r.Why)
 	case hidden*100 > n:
 		return r.inconclusive("%s; %d requests have no latency, over 1 %%, so the mean hides them", r.Why, hidden)

@@ -125,13 +125,14 @@ type Result struct {
 	Text    string   `json:"text"`
 	Outcome Outcome  `json:"outcome"`
 	Value   *float64 `json:"value"` // in the unit of the bound; nil: nothing was measured
-	// NoAnswer says that there is no latency because the figure reaches requests without an answer.
-	NoAnswer bool    `json:"no_answer,omitempty"`
-	Bound    float64 `json:"bound"`
-	Unit     string  `json:"unit"` // ms, s, /s, ratio, or empty for a count
-	Samples  uint64  `json:"samples"`
-	Phase    string  `json:"phase"`
-	Why      string  `json:"why,omitempty"` // evidence, or why it is inconclusive
+	// NoValue says in two words why there is no value though the objective was decided: "no answer",
+	// "not recovered".
+	NoValue string  `json:"no_value,omitempty"`
+	Bound   float64 `json:"bound"`
+	Unit    string  `json:"unit"` // ms, s, /s, ratio, or empty for a count
+	Samples uint64  `json:"samples"`
+	Phase   string  `json:"phase"`
+	Why     string  `json:"why,omitempty"` // evidence, or why it is inconclusive
 }
 
 // Failover is how the system got through one injection, seen from the client.
