@@ -213,9 +213,9 @@ func TestNumbersReadWell(t *testing.T) {
 		{timeMs(12_340), "12.3 s"},
 		{timeMs(math.NaN()), "–"},
 		{percent(0.00001), "< 0.01 %"},
-		{quantity(55.5555, "/s"), "55.6/s (200,000/h)"},
-		{quantity(0.001, "ratio"), "0.1 %"},
-		{quantity(math.Inf(1), "ms"), "–"},
+		{quantity(55.5555, "/s", 0), "55.6/s (200,000/h)"},
+		{quantity(0.001, "ratio", 0), "0.1 %"},
+		{timeMs(math.Inf(1)), "–"},
 		{plural(1, "fault"), "1 fault"},
 		{plural(2000, "fault"), "2,000 faults"},
 	} {

@@ -193,15 +193,15 @@ func fixtureVerdict(length float64) verdict.Verdict {
 			{At: 140.0004, What: verdict.ChangePrimary, Node: "db-2", Text: "db-2 is primary (timeline 3), it was db-3 (timeline 2)", HostStoodStill: true, Why: "the host stood still: no probe was sent for 2.3 s at 133.1 s"},
 		},
 		Objectives: []verdict.Result{
-			{Text: "p99(calculate) <= 300ms before", Outcome: verdict.Met, Value: 51.2, Bound: 300, Unit: "ms", Samples: 1043, Phase: "before", Why: "upper bound of p99 at 95 %: 58.1 ms"},
-			{Text: "p99(calculate) <= 800ms during slow-replication", Outcome: verdict.Met, Value: 102.5, Bound: 800, Unit: "ms", Samples: 1190, Phase: "during slow-replication"},
-			{Text: "p99(read) <= 50ms after", Outcome: verdict.Met, Value: 13.9, Bound: 50, Unit: "ms", Samples: 402, Phase: "after"},
-			{Text: "throughput(calculate) >= 150000/h peak", Outcome: verdict.Met, Value: 47.8, Bound: 150000. / 3600, Unit: "/s", Samples: 2410, Phase: "peak"},
-			{Text: "error_ratio <= 0.5% before", Outcome: verdict.Met, Value: 0.00081, Bound: 0.005, Unit: "ratio", Samples: 1738, Phase: "before"},
-			{Text: "rto(write) <= 4s during primary-killed", Outcome: verdict.Missed, Value: 4.4, Bound: 4, Unit: "s", Samples: 36, Phase: "during primary-killed", Why: "22 write probes failed in a row; measured to ± 0.2 s"},
-			{Text: "rto(read) <= 2s during primary-killed", Outcome: verdict.Met, Value: 0.8, Bound: 2, Unit: "s", Samples: 36, Phase: "during primary-killed"},
-			{Text: "lost_writes == 0", Outcome: verdict.Met, Value: 0, Bound: 0, Samples: 6420, Phase: "all"},
-			{Text: "p999(batch) <= 400ms after", Outcome: verdict.Inconclusive, Value: math.Inf(1), Bound: 400, Unit: "ms", Samples: 212, Phase: "after", Why: "212 samples; 2,995 are needed for a 99.9th percentile"},
+			{Text: "p99(calculate) <= 300ms before", Outcome: verdict.Met, Value: number(51.2), Bound: 300, Unit: "ms", Samples: 1043, Phase: "before", Why: "upper bound of p99 at 95 %: 58.1 ms"},
+			{Text: "p99(calculate) <= 800ms during slow-replication", Outcome: verdict.Met, Value: number(102.5), Bound: 800, Unit: "ms", Samples: 1190, Phase: "during slow-replication"},
+			{Text: "p99(read) <= 50ms after", Outcome: verdict.Met, Value: number(13.9), Bound: 50, Unit: "ms", Samples: 402, Phase: "after"},
+			{Text: "throughput(calculate) >= 150000/h peak", Outcome: verdict.Met, Value: number(47.8), Bound: 150000. / 3600, Unit: "/s", Samples: 2410, Phase: "peak"},
+			{Text: "error_ratio <= 0.5% before", Outcome: verdict.Met, Value: number(0.00081), Bound: 0.005, Unit: "ratio", Samples: 1738, Phase: "before"},
+			{Text: "rto(write) <= 4s during primary-killed", Outcome: verdict.Missed, Value: number(4.4), Bound: 4, Unit: "s", Samples: 36, Phase: "during primary-killed", Why: "22 write probes failed in a row; measured to ± 0.2 s"},
+			{Text: "rto(read) <= 2s during primary-killed", Outcome: verdict.Met, Value: number(0.8), Bound: 2, Unit: "s", Samples: 36, Phase: "during primary-killed"},
+			{Text: "lost_writes == 0", Outcome: verdict.Met, Value: number(0), Bound: 0, Samples: 6420, Phase: "all"},
+			{Text: "p999(batch) <= 400ms after", Outcome: verdict.Inconclusive, Bound: 400, Unit: "ms", Samples: 212, Phase: "after", Why: "212 samples; 2,995 are needed for a 99.9th percentile"},
 		},
 	}
 	for _, p := range []struct {
@@ -212,7 +212,8 @@ func fixtureVerdict(length float64) verdict.Verdict {
 		for i, c := range fixtureClasses {
 			phase.Classes[c.name] = verdict.ClassPhase{
 				Planned: uint64(100 * (i + 1)), OK: uint64(99 * (i + 1)), Failed: uint64(i + 1),
-				Rate: 40.12345 * c.share, ErrorRatio: 0.01, P50: c.ms, P90: c.ms * 1.6, P99: c.ms * 2.3, P999: c.ms * 3, Max: c.ms * 4,
+				Rate: 40.12345 * c.share, ErrorRatio: 0.01, P50: number(c.ms), P90: number(c.ms * 1.6), P95: number(c.ms * 2),
+				P99: number(c.ms * 2.3), P999: number(c.ms * 3), Max: number(c.ms * 4), Mean: number(c.ms * 1.1),
 			}
 		}
 		v.Phases = append(v.Phases, phase)

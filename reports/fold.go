@@ -6,6 +6,7 @@ import (
 	"squall/chaos"
 	"squall/loadgen"
 	"squall/reports/verdict"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,7 +20,7 @@ func New(run Run) *Record {
 	}
 	v := run.Verdict
 	r := &Record{
-		Schema: Schema, Scenario: run.Scenario, Question: run.Question, Seed: run.Seed,
+		Schema: Schema, Scenario: run.Scenario, Question: run.Question, Seed: run.Seed, SeedText: strconv.FormatUint(run.Seed, 10),
 		StartedAt: run.StartedAt.UTC(), Duration: seconds(run.Duration),
 		Outcome: v.Outcome, ExitCode: v.ExitCode, Reasons: list(v.Reasons), Error: run.Error,
 		Command: run.Command, Load: newLoad(recording), Phases: newPhases(v.Phases),
@@ -98,14 +99,15 @@ func newLoad(recording *loadgen.Recording) LoadSummary {
 }
 
 func newTotals(c loadgen.ClassTotal, units uint64) Totals {
-	return Totals{
+	t := Totals{
 		Planned: c.Planned, Sent: c.Sent, Unsent: c.Unsent, OK: c.OK, Failed: c.Failed(),
 		HTTPError: c.HTTPError, Rejected: c.Rejected, Timeout: c.Timeout, Transport: c.Transport,
 		Attempts: c.Attempts, Units: units,
-		P50: millis(c.Response.Quantile(0.5)), P90: millis(c.Response.Quantile(0.9)),
-		P99: millis(c.Response.Quantile(0.99)), P999: millis(c.Response.Quantile(0.999)),
-		Max: millis(c.Response.Max()),
 	}
+	a := answers{c.OK, c.Response}
+	t.P50, t.P90, t.P99 = rounded(a.quantile(.5)), rounded(a.quantile(.9)), rounded(a.quantile(.99))
+	t.P999, t.Max = rounded(a.quantile(.999)), rounded(a.max())
+	return t
 }
 
 func sum(a, b loadgen.Counts) loadgen.Counts {
@@ -122,8 +124,9 @@ func newPhases(phases []verdict.Phase) []verdict.Phase {
 		classes := make(map[string]verdict.ClassPhase, len(p.Classes))
 		for name, c := range p.Classes {
 			c.Rate, c.ErrorRatio = round3(c.Rate), roundTo(c.ErrorRatio, 1e6)
-			c.P50, c.P90, c.P99 = round3(c.P50), round3(c.P90), round3(c.P99)
-			c.P999, c.Max = round3(c.P999), round3(c.Max)
+			for _, latency := range c.Latencies() {
+				*latency = rounded(*latency)
+			}
 			classes[name] = c
 		}
 		p.Start, p.End, p.Classes = round3(p.Start), round3(p.End), classes
@@ -164,13 +167,10 @@ func newObjectives(results []verdict.Result, asked []verdict.Objective) []Object
 			_, sentence, _ := strings.Cut(r.Text, ": ")
 			o, _ = verdict.ParseObjective(sentence) // the zero value where it is none of ours
 		}
-		value := significant(r.Value)
-		if r.Outcome == verdict.Inconclusive && r.Value == 0 {
-			value = nil // nothing was measured: a zero would read like a result
-		}
+		value, bound := besideBound(r.Value, r.Bound)
 		out = append(out, Objective{
-			Text: r.Text, Outcome: r.Outcome, Value: value, Unit: r.Unit,
-			Bound: roundTo(r.Bound, 1e6), Samples: r.Samples, Phase: r.Phase, Why: r.Why,
+			Text: r.Text, Outcome: r.Outcome, Value: value, NoValue: r.NoValue, Unit: r.Unit,
+			Bound: bound, Samples: r.Samples, Phase: r.Phase, Why: r.Why,
 			Metric: o.Metric, Of: o.Of, Op: o.Op,
 		})
 	}
@@ -218,12 +218,17 @@ func rounded(v *float64) *float64 {
 	return new(round3(*v))
 }
 
-// significant keeps six decimals, enough for a ratio and for seconds; nil where not finite.
-func significant(v float64) *float64 {
-	if !finite(v) {
-		return nil
+// besideBound rounds a value and its bound to six decimals, enough for a ratio and for seconds, but
+// never so that one looks like the other. The value is nil where it is not finite.
+func besideBound(v *float64, bound float64) (*float64, float64) {
+	if v == nil || !finite(*v) {
+		return nil, roundTo(bound, 1e6)
 	}
-	return new(roundTo(v, 1e6))
+	value := roundTo(*v, 1e6)
+	if value == roundTo(bound, 1e6) && *v != bound {
+		return new(*v), bound
+	}
+	return new(value), roundTo(bound, 1e6)
 }
 
 func finiteMap(in map[string]float64) map[string]float64 {

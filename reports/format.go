@@ -1,12 +1,12 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"squall/reports/verdict"
 	"strconv"
 	"strings"
-	"unicode"
 )
 
 // mark is the sign of an outcome, so that no view tells it by colour alone.
@@ -64,16 +64,19 @@ func number(v float64, digits int) string {
 }
 
 // brief prints three significant digits, or whole numbers from 100 on.
-func brief(v float64) string {
+func brief(v float64) string { return number(v, briefDigits(v)) }
+
+// briefDigits is how many decimals brief prints.
+func briefDigits(v float64) int {
 	switch a := math.Abs(v); {
 	case a >= 100:
-		return number(v, 0)
+		return 0
 	case a >= 10:
-		return number(v, 1)
+		return 1
 	case a >= 1:
-		return number(v, 2)
+		return 2
 	default:
-		return number(v, 3)
+		return 3
 	}
 }
 
@@ -89,6 +92,22 @@ func timeMs(ms float64) string {
 	default:
 		return brief(ms) + " ms"
 	}
+}
+
+// latency prints milliseconds, or a dash where no request was answered.
+func latency(ms *float64) string {
+	if ms == nil {
+		return "–"
+	}
+	return timeMs(*ms)
+}
+
+// badShare prints the share of the requests that went wrong; a dash where none was due.
+func badShare(planned uint64, ratio float64) string {
+	if planned == 0 {
+		return "–"
+	}
+	return percent(ratio)
 }
 
 func timeS(s float64) string { return number(s, 3) + " s" }
@@ -121,38 +140,65 @@ func percent(ratio float64) string {
 	}
 }
 
-// quantity prints a value in the unit of an objective.
-func quantity(v float64, unit string) string {
+// quantity prints a value in the unit of an objective, with more decimals than usual where two
+// figures must be told apart.
+func quantity(v float64, unit string, more int) string {
 	switch unit {
 	case "ms":
-		return timeMs(v)
+		return number(v, briefDigits(v)+more) + " ms"
 	case "s":
-		return timeS(v)
+		return number(v, 3+more) + " s"
 	case "ratio":
-		return number(v*100, 4) + " %"
+		return number(v*100, 4+more) + " %"
 	case "/s":
-		return brief(v) + "/s (" + number(v*3600, 0) + "/h)"
+		return number(v, briefDigits(v)+more) + "/s (" + number(v*3600, more) + "/h)"
 	case "":
-		return number(v, 3)
+		return number(v, 3+more)
 	default:
-		return number(v, 3) + " " + unit
+		return number(v, 3+more) + " " + unit
 	}
 }
 
-// value prints the value of an objective, or a dash.
-func (o Objective) value() string {
+// mostDecimals are more than the usual ones that tell any two figures apart.
+const mostDecimals = 16
+
+// texts prints the value and the bound as they stand beside each other: in one unit, and a value that
+// is not the bound never looks like it.
+func (o Objective) texts() (value, bound string) {
+	limit, unit := o.Bound, o.Unit
 	if o.Value == nil {
-		return "–"
+		limit, unit = readable(limit, unit, limit)
+		return cmp.Or(o.NoValue, "–"), o.sign(quantity(limit, unit, 0))
 	}
-	return quantity(*o.Value, o.Unit)
+	v := *o.Value
+	high := max(v, limit)
+	v, valueUnit := readable(v, unit, high)
+	limit, unit = readable(limit, unit, high)
+	for more := range mostDecimals {
+		value, bound = quantity(v, valueUnit, more), quantity(limit, unit, more)
+		a, _, _ := strings.Cut(value, " (")
+		b, _, _ := strings.Cut(bound, " (")
+		if *o.Value == o.Bound || a != b {
+			break
+		}
+	}
+	return value, o.sign(bound)
 }
 
-func (o Objective) bound() string {
-	text := quantity(o.Bound, o.Unit)
-	if o.Op == "" {
-		return text
+// readable turns milliseconds into seconds where the highest of the figures that stand together is at
+// least 10 s; one that is below a second stays as it is.
+func readable(v float64, unit string, highest float64) (float64, string) {
+	if unit == "ms" && highest >= 10_000 && v >= 1000 {
+		return v / 1000, "s"
 	}
-	return sign(o.Op) + " " + text
+	return v, unit
+}
+
+func (o Objective) sign(bound string) string {
+	if o.Op == "" {
+		return bound
+	}
+	return sign(o.Op) + " " + bound
 }
 
 // sign is the operator as people write it.
@@ -191,19 +237,6 @@ func clip(text string, limit int) string {
 		return text
 	}
 	return string(runes[:limit-1]) + "…"
-}
-
-// printable drops control characters, so that a name cannot steer a terminal or break a table.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsControl(r):
-			return -1
-		}
-		return r
-	}, text)
 }
 
 // auditLine says in one sentence what the audit of the ledger found.

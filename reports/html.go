@@ -18,11 +18,12 @@ import (
 var templates embed.FS
 
 // HTML writes report.html: one file that needs nothing else, no network and no script to be read.
-// Everything that a run names is escaped by html/template.
+// Everything that a run names is escaped by html/template and htmlPage.
 func HTML(w io.Writer, rec *Record) error {
 	functions := template.FuncMap{
-		"mark": mark, "upper": strings.ToUpper, "sentence": sentence, "timeS": timeS, "timeMs": timeMs,
-		"timeOr": timeOr, "rto": rto, "percent": percent, "brief": brief, "whole": whole,
+		"mark": mark, "upper": strings.ToUpper, "sentence": sentence, "timeS": timeS, "timeMs": timeMs, "latency": latency,
+		"badShare": badShare,
+		"timeOr":   timeOr, "rto": rto, "percent": percent, "brief": brief, "whole": whole,
 		"px": coordinate, "join": strings.Join, "inc": func(i int) int { return i + 1 },
 		"gib": func(b int64) string { return number(float64(b)/(1<<30), 1) + " GiB" },
 	}
@@ -34,14 +35,7 @@ func HTML(w io.Writer, rec *Record) error {
 	if err := t.ExecuteTemplate(&b, "report.html", newPage(rec)); err != nil {
 		return fmt.Errorf("report template: %w", err)
 	}
-	// Control characters mean nothing in HTML; browsers show boxes for them.
-	clean := bytes.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, b.Bytes())
-	_, err = w.Write(clean)
+	_, err = w.Write(htmlPage(b.Bytes()))
 	return err
 }
 
@@ -104,7 +98,7 @@ func newTiles(rec *Record) []tile {
 			Note: fmt.Sprintf("sent of %s planned; %s never sent", count(rec.Load.Planned), count(rec.Load.Unsent)),
 		},
 		{
-			Title: "Bad requests", Value: percent(rec.Load.ErrorRatio()),
+			Title: "Bad requests", Value: badShare(rec.Load.Planned, rec.Load.ErrorRatio()),
 			Note: fmt.Sprintf("%s failed and %s unsent, whole run", count(rec.Load.Failed), count(rec.Load.Unsent)),
 		},
 	}
@@ -132,14 +126,17 @@ func throughputTile(rec *Record) tile {
 
 // p99Tile shows the calm before the first fault, or the whole run where there is no such phase.
 func p99Tile(rec *Record) tile {
-	t := tile{Title: "p99, whole run", Value: timeMs(rec.Load.P99), Note: "all classes, from the due time"}
+	t := tile{Title: "p99, whole run", Value: latency(rec.Load.P99), Note: "all classes, from the due time"}
 	for _, p := range rec.Phases {
 		if p.Name == "before" {
-			t.Title, t.Value = "p99 before faults", timeMs(rec.Series.windowP99(p.Start, p.End))
+			t.Title, t.Value = "p99 before faults", latency(rec.Series.windowP99(p.Start, p.End))
 		}
 	}
-	if rec.Load.Sent == 0 {
+	switch {
+	case rec.Load.Sent == 0:
 		t.Value, t.Note = "–", "no request was sent"
+	case rec.Load.OK == 0:
+		t.Value, t.Note = "–", "no request was answered"
 	}
 	return t
 }
@@ -156,7 +153,7 @@ func rtoTile(rec *Record) tile {
 			// On a tie writes are named, whatever the order of the map.
 			if v > worst || v == worst && name == "writes" {
 				worst = v
-				t.Note = name + ", " + printable(f.Injection)
+				t.Note = name + ", " + visible(f.Injection)
 			}
 		}
 	}
@@ -200,7 +197,8 @@ type objectiveView struct {
 func newObjectiveViews(rec *Record) []objectiveView {
 	var out []objectiveView
 	for _, o := range rec.Objectives {
-		v := objectiveView{Objective: o, ValueText: o.value(), BoundText: o.bound()}
+		v := objectiveView{Objective: o}
+		v.ValueText, v.BoundText = o.texts()
 		if o.Value != nil && o.Bound > 0 {
 			v.HasBar, v.Bar = true, min(max(*o.Value/o.Bound*80, 1), 120)
 		}

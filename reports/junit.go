@@ -17,7 +17,7 @@ type (
 		Suite   junitSuite `xml:"testsuite"`
 	}
 	junitSuite struct {
-		Name       string          `xml:"name,attr"`
+		Name       xmlText         `xml:"name,attr"`
 		Tests      int             `xml:"tests,attr"`
 		Failures   int             `xml:"failures,attr"`
 		Errors     int             `xml:"errors,attr"`
@@ -28,34 +28,39 @@ type (
 		Cases      []junitCase     `xml:"testcase"`
 	}
 	junitProperty struct {
-		Name  string `xml:"name,attr"`
-		Value string `xml:"value,attr"`
+		Name  xmlText `xml:"name,attr"`
+		Value xmlText `xml:"value,attr"`
 	}
 	junitCase struct {
-		Name      string        `xml:"name,attr"`
-		ClassName string        `xml:"classname,attr"`
+		Name      xmlText       `xml:"name,attr"`
+		ClassName xmlText       `xml:"classname,attr"`
 		Time      string        `xml:"time,attr"`
 		Failure   *junitProblem `xml:"failure"`
 		Error     *junitProblem `xml:"error"`
-		Output    string        `xml:"system-out,omitempty"`
+		Output    xmlText       `xml:"system-out,omitempty"`
 	}
 	junitProblem struct {
-		Type    string `xml:"type,attr"`
-		Message string `xml:"message,attr"`
-		Text    string `xml:",chardata"`
+		Type    xmlText `xml:"type,attr"`
+		Message xmlText `xml:"message,attr"`
+		Text    xmlText `xml:",chardata"`
 	}
 )
 
-// JUnit writes junit.xml: the suite is the scenario, a case is an objective, a fault, the audit or
-// the run itself. Missed is a failure; everything else that is not met is an error with the outcome
+// JUnit writes junit.xml: the suite is the scenario with its seed, a case is an objective, a fault, the
+// audit or the run itself. Readers tell cases apart by class and name and keep one of two that are the
+// same, so the repeats of a run, which differ by their seeds, have classes of their own, and no name
+// comes twice. Missed is a failure; everything else that is not met is an error with the outcome
 // as its type, so that nothing unproven looks green.
 func JUnit(w io.Writer, rec *Record) error {
 	suite := junitSuite{
-		Name: printable(rec.Scenario), Time: decimal(rec.Duration),
+		Name: xmlText(fmt.Sprintf("%s, seed %d", rec.Scenario, rec.Seed)), Time: decimal(rec.Duration),
 		Timestamp:  rec.StartedAt.UTC().Format(time.DateOnly + "T15:04:05"),
 		Properties: junitProperties(rec), Cases: junitCases(rec),
 	}
-	for _, c := range suite.Cases {
+	taken := names{}
+	for i := range suite.Cases {
+		c := &suite.Cases[i]
+		c.Name = xmlText(taken.unique(visible(string(c.Name))))
 		suite.Tests++
 		if c.Failure != nil {
 			suite.Failures++
@@ -79,10 +84,11 @@ func JUnit(w io.Writer, rec *Record) error {
 func junitCases(rec *Record) []junitCase {
 	cases := []junitCase{runCase(rec), healthCase(rec)}
 	for _, o := range rec.Objectives {
-		message := fmt.Sprintf("%s, bound %s", o.value(), o.bound())
+		value, bound := o.texts()
+		message := fmt.Sprintf("%s, bound %s", value, bound)
 		c := newCase(rec, "objectives", o.Text, o.Outcome, message, o.Why)
-		c.Output = fmt.Sprintf("value %s, bound %s, %s, phase %s. %s", o.value(), o.bound(),
-			plural(o.Samples, "sample"), o.Phase, o.Why)
+		c.Output = xmlText(fmt.Sprintf("value %s, bound %s, %s, phase %s. %s", value, bound,
+			plural(o.Samples, "sample"), o.Phase, o.Why))
 		cases = append(cases, c)
 	}
 	for _, i := range rec.Injections {
@@ -144,16 +150,13 @@ func auditCase(rec *Record) (junitCase, bool) {
 		outcome = verdict.Inconclusive
 	}
 	c := newCase(rec, "audit", "the ledger was read back and compared", outcome, auditLine(a), "")
-	c.Output = auditLine(a)
-	for _, e := range a.Examples {
-		c.Output += "\n" + e
-	}
+	c.Output = xmlText(strings.Join(append([]string{auditLine(a)}, a.Examples...), "\n"))
 	return c, true
 }
 
 func newCase(rec *Record, group, name string, outcome verdict.Outcome, message, text string) junitCase {
-	c := junitCase{Name: printable(name), ClassName: printable(rec.Scenario) + "." + group, Time: decimal(0)}
-	problem := &junitProblem{Type: string(outcome), Message: message, Text: text}
+	c := junitCase{Name: xmlText(name), ClassName: xmlText(fmt.Sprintf("%s.seed-%d.%s", rec.Scenario, rec.Seed, group)), Time: decimal(0)}
+	problem := &junitProblem{Type: xmlText(outcome), Message: xmlText(message), Text: xmlText(text)}
 	switch outcome {
 	case verdict.Met:
 	case verdict.Missed:
@@ -165,24 +168,25 @@ func newCase(rec *Record, group, name string, outcome verdict.Outcome, message, 
 }
 
 func junitProperties(rec *Record) []junitProperty {
-	out := []junitProperty{
-		{"outcome", string(rec.Outcome)},
-		{"exit_code", strconv.Itoa(rec.ExitCode)},
-		{"seed", strconv.FormatUint(rec.Seed, 10)},
-		{"command", rec.Command},
-		{"requests.planned", strconv.FormatUint(rec.Load.Planned, 10)},
-		{"requests.failed", strconv.FormatUint(rec.Load.Failed, 10)},
-		{"requests.unsent", strconv.FormatUint(rec.Load.Unsent, 10)},
-		{"writes.acknowledged", strconv.Itoa(rec.Audit.Acknowledged)},
-		{"writes.lost", strconv.Itoa(rec.Audit.Lost)},
-	}
+	var out []junitProperty
+	add := func(name, value string) { out = append(out, junitProperty{xmlText(name), xmlText(value)}) }
+	add("outcome", string(rec.Outcome))
+	add("exit_code", strconv.Itoa(rec.ExitCode))
+	add("seed", strconv.FormatUint(rec.Seed, 10))
+	add("command", rec.Command)
+	add("requests.planned", strconv.FormatUint(rec.Load.Planned, 10))
+	add("requests.failed", strconv.FormatUint(rec.Load.Failed, 10))
+	add("requests.unsent", strconv.FormatUint(rec.Load.Unsent, 10))
+	add("writes.acknowledged", strconv.Itoa(rec.Audit.Acknowledged))
+	add("writes.lost", strconv.Itoa(rec.Audit.Lost))
 	for i, o := range rec.Objectives {
 		name := "objective." + strconv.Itoa(i+1)
-		out = append(out, junitProperty{name, o.Text}, junitProperty{name + ".bound", decimal(o.Bound)},
-			junitProperty{name + ".unit", o.Unit},
-			junitProperty{name + ".samples", strconv.FormatUint(o.Samples, 10)})
+		add(name, o.Text)
+		add(name+".bound", decimal(o.Bound))
+		add(name+".unit", o.Unit)
+		add(name+".samples", strconv.FormatUint(o.Samples, 10))
 		if o.Value != nil {
-			out = append(out, junitProperty{name + ".value", decimal(*o.Value)})
+			add(name+".value", decimal(*o.Value))
 		}
 	}
 	return out

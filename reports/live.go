@@ -40,6 +40,7 @@ func NewLive(w io.Writer, terminal bool, length, warmUp time.Duration) *Live {
 func (l *Live) Step(text string, done bool, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	text = visible(text)
 	switch {
 	case done:
 		l.line(fmt.Sprintf("  %6.1f s  %s", took.Seconds(), text))
@@ -59,9 +60,12 @@ func (l *Live) Tick(t loadgen.Tick) {
 	}
 	l.lastLine = second
 	bad := t.Failed + t.Unsent
-	text := fmt.Sprintf("%4d s / %d s  offered %5.1f/s  achieved %5.1f/s  p99 %6.1f ms  in flight %3d  bad %d",
-		second, int(l.length/time.Second), t.Offered, t.Achieved,
-		float64(t.P99)/float64(time.Millisecond), t.InFlight, bad)
+	p99 := fmt.Sprintf("%6.1f ms", float64(t.P99)/float64(time.Millisecond))
+	if t.P99 <= 0 {
+		p99 = "no answer"
+	}
+	text := fmt.Sprintf("%4d s / %d s  offered %5.1f/s  achieved %5.1f/s  p99 %s  in flight %3d  bad %d",
+		second, int(l.length/time.Second), t.Offered, t.Achieved, p99, t.InFlight, bad)
 	text += "  " + l.phase(t.Elapsed)
 	if !l.redraw {
 		l.line(text)
@@ -87,7 +91,7 @@ func (l *Live) phase(elapsed time.Duration) string {
 func (l *Live) Event(e chaos.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	name := e.Fault
+	name := visible(e.Fault)
 	switch e.Phase {
 	case chaos.PhaseEffective:
 		l.active, l.broken = append(l.active, name), true
@@ -101,7 +105,7 @@ func (l *Live) Event(e chaos.Event) {
 		}
 		l.active = kept
 	}
-	l.line(fmt.Sprintf("%4.0f s  %s %s: %s", e.At.Seconds(), e.Fault, e.Phase, e.Text))
+	l.line(fmt.Sprintf("%4.0f s  %s %s: %s", e.At.Seconds(), name, e.Phase, visible(e.Text)))
 }
 
 // Close ends a line that is still being redrawn. It may be called twice.

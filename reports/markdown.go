@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
+	"squall/reports/verdict"
 	"strings"
 )
 
@@ -15,10 +17,12 @@ const maxMarkdown = 100 << 10
 const (
 	maxMarkdownRows = 100
 	maxMarkdownCell = 240
+	maxMarkdownLine = 1000 // of what must be read whole: the audit's sentence, the command
 )
 
 // Markdown writes summary.md, made for $GITHUB_STEP_SUMMARY: less than 100 KiB, with the verdict
-// first. What did not fit is said, and stands in report.html.
+// first and what was missed before what was met. Each part has its share of the bytes; what did not
+// fit is counted, by outcome, and stands in report.html.
 func Markdown(w io.Writer, rec *Record) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "## %s %s: %s\n\n", mark(rec.Outcome), strings.ToUpper(string(rec.Outcome)),
@@ -27,109 +31,178 @@ func Markdown(w io.Writer, rec *Record) error {
 		fmt.Fprintf(&b, "> %s\n\n", plainMD(rec.Question))
 	}
 	fmt.Fprintf(&b, "%s Exit code %d.\n\n", sentence(rec.Outcome), rec.ExitCode)
-	for _, reason := range rec.why()[:min(len(rec.why()), 20)] {
-		fmt.Fprintf(&b, "- %s\n", plainMD(reason))
-	}
+	markdownList(&b, "reason", rec.why(), 12<<10)
 	fmt.Fprintf(&b, "\n%s planned, %s sent, %s unsent, %s failed (%s bad) in %s; p50 %s, p99 %s, max %s.\n",
 		plural(rec.Load.Planned, "request"), count(rec.Load.Sent), count(rec.Load.Unsent),
-		count(rec.Load.Failed), percent(rec.Load.ErrorRatio()), timeS(rec.Duration),
-		timeMs(rec.Load.P50), timeMs(rec.Load.P99), timeMs(rec.Load.Max))
-	markdownTable(&b, "Objectives", []string{"", "objective", "value", "bound", "samples", "phase", "why"},
-		objectiveRows(rec), 1)
-	markdownTable(&b, "Faults: requested and measured", []string{
-		"fault", "kind", "target", "requested",
-		"effective", "ended", "measured effect", "felt", "undone",
-	}, faultRows(rec), 0)
-	markdownTable(&b, "Failover, seen by the clients", []string{
-		"fault", "detected", "RTO write",
-		"RTO read", "longest outage", "full redundancy", "precision",
-	}, failoverRows(rec), 0)
-	if len(rec.Unplanned) > 0 {
-		markdownTable(&b, "Unplanned: what no fault asked for", []string{"at", "what", "whose doing", "why"},
-			unplannedRows(rec), -1)
+		count(rec.Load.Failed), badShare(rec.Load.Planned, rec.Load.ErrorRatio()), timeS(rec.Duration),
+		latency(rec.Load.P50), latency(rec.Load.P99), latency(rec.Load.Max))
+	for _, t := range []table{objectiveTable(rec), faultTable(rec), failoverTable(rec)} {
+		t.write(&b)
 	}
-	fmt.Fprintf(&b, "\n### Audit of the ledger\n\n%s\n", plainMD(auditLine(rec.Audit)))
+	if len(rec.Unplanned) > 0 {
+		unplannedTable(rec).write(&b)
+	}
+	fmt.Fprintf(&b, "\n### Audit of the ledger\n\n%s\n", escapeMD(clip(visible(auditLine(rec.Audit)), maxMarkdownLine)))
 	if len(rec.Audit.Examples) > 0 {
 		b.WriteString("\n")
 	}
-	for _, example := range rec.Audit.Examples[:min(len(rec.Audit.Examples), 20)] {
-		fmt.Fprintf(&b, "- %s\n", plainMD(example))
-	}
-	fmt.Fprintf(&b, "\n### Repeat\n\nSeed `%d`, squall `%s`, %s, %.1f GiB:\n\n    %s\n", rec.Seed,
+	markdownList(&b, "example", rec.Audit.Examples, 8<<10)
+	fmt.Fprintf(&b, "\n### Repeat\n\nSeed `%d`, squall %s, %s, %.1f GiB:\n\n    %s\n", rec.Seed,
 		codeMD(rec.Environment.SquallVersion), plural(rec.Environment.Cores, "core"),
-		float64(rec.Environment.MemoryBytes)/(1<<30), printable(rec.Command))
+		float64(rec.Environment.MemoryBytes)/(1<<30), clip(visible(rec.Command), maxMarkdownLine))
 	_, err := w.Write(atMost(b.Bytes(), maxMarkdown))
 	return err
 }
 
-// markdownTable writes rows under a heading; the cell of column code becomes a code span.
-func markdownTable(b *bytes.Buffer, title string, head []string, rows [][]string, code int) {
-	fmt.Fprintf(b, "\n### %s\n\n", title)
-	if len(rows) == 0 {
+// markdownList writes up to 20 texts and limit bytes, and how many more there are.
+func markdownList(b *bytes.Buffer, noun string, texts []string, limit int) {
+	end := b.Len() + limit
+	for n, text := range texts {
+		line := fmt.Sprintf("- %s\n", plainMD(text))
+		if n == 20 || b.Len()+len(line) > end {
+			fmt.Fprintf(b, "- and %s more in report.html\n", plural(len(texts)-n, noun))
+			return
+		}
+		b.WriteString(line)
+	}
+}
+
+// table is one table of the summary.
+type table struct {
+	title    string
+	head     []string
+	rows     [][]string
+	outcomes []verdict.Outcome // of the rows; empty where a row has none
+	code     int               // the column that becomes a code span; -1: none
+	limit    int               // bytes
+}
+
+// write writes the rows that fit under the heading, and says how many of which outcome did not.
+func (t table) write(b *bytes.Buffer) {
+	fmt.Fprintf(b, "\n### %s\n\n", t.title)
+	if len(t.rows) == 0 {
 		b.WriteString("None.\n")
 		return
 	}
-	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat(" --- |", len(head)))
-	for _, row := range rows[:min(len(rows), maxMarkdownRows)] {
-		for i, cell := range row {
-			if i == code {
-				fmt.Fprintf(b, "| `%s` ", codeMD(cell))
-				continue
-			}
-			fmt.Fprintf(b, "| %s ", plainMD(cell))
+	end := b.Len() + t.limit
+	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(t.head, " | "), strings.Repeat(" --- |", len(t.head)))
+	for n, row := range t.rows {
+		line := t.line(row)
+		if n == maxMarkdownRows || b.Len()+len(line) > end {
+			fmt.Fprintf(b, "\n**Left out: %s.** All of them stand in report.html.\n", t.leftOut(n))
+			return
 		}
-		b.WriteString("|\n")
-	}
-	if more := len(rows) - maxMarkdownRows; more > 0 {
-		fmt.Fprintf(b, "\n%s more in report.html.\n", count(more))
+		b.WriteString(line)
 	}
 }
 
-// objectiveRows, faultRows, failoverRows and unplannedRows are the tables that every text view shows.
-func objectiveRows(rec *Record) [][]string {
-	var rows [][]string
-	for _, o := range rec.Objectives {
-		rows = append(rows, []string{
-			mark(o.Outcome) + " " + string(o.Outcome), o.Text, o.value(),
-			o.bound(), count(o.Samples), o.Phase, o.Why,
+func (t table) line(row []string) string {
+	var b strings.Builder
+	for i, cell := range row {
+		text := plainMD(cell)
+		if i == t.code {
+			text = codeMD(cell)
+		}
+		fmt.Fprintf(&b, "| %s ", text)
+	}
+	b.WriteString("|\n")
+	return b.String()
+}
+
+// leftOut counts the rows from n on, by outcome where they have one: "2 missed, 31 met".
+func (t table) leftOut(n int) string {
+	if len(t.outcomes) == 0 {
+		return plural(len(t.rows)-n, "row")
+	}
+	var parts []string
+	for _, o := range []verdict.Outcome{verdict.Error, verdict.Missed, verdict.Inconclusive, verdict.Met} {
+		number := 0
+		for _, other := range t.outcomes[n:] {
+			if other == o {
+				number++
+			}
+		}
+		if number > 0 {
+			parts = append(parts, count(number)+" "+string(o))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// objectiveTable has the missed first, then what was not decided: a late miss must not be cut off.
+func objectiveTable(rec *Record) table {
+	t := table{
+		title: "Objectives", head: []string{"", "objective", "value", "bound", "samples", "phase", "why"},
+		code: 1, limit: 36 << 10,
+	}
+	sorted := slices.Clone(rec.Objectives)
+	slices.SortStableFunc(sorted, func(a, b Objective) int { return urgency(a.Outcome) - urgency(b.Outcome) })
+	for _, o := range sorted {
+		value, bound := o.texts()
+		t.rows = append(t.rows, []string{
+			mark(o.Outcome) + " " + string(o.Outcome), o.Text, value,
+			bound, count(o.Samples), o.Phase, o.Why,
 		})
+		t.outcomes = append(t.outcomes, o.Outcome)
 	}
-	return rows
+	return t
 }
 
-func faultRows(rec *Record) [][]string {
-	var rows [][]string
+// urgency orders the outcomes of objectives: the lowest must be read first.
+func urgency(o verdict.Outcome) int {
+	switch o {
+	case verdict.Missed:
+		return 0
+	case verdict.Met:
+		return 2
+	default:
+		return 1
+	}
+}
+
+func faultTable(rec *Record) table {
+	t := table{title: "Faults: requested and measured", head: []string{
+		"fault", "kind", "target", "requested",
+		"effective", "ended", "measured effect", "felt", "undone",
+	}, limit: 14 << 10}
 	for _, i := range rec.Injections {
 		effect := i.Effect.Summary
 		if i.Error != "" {
 			effect = strings.TrimSpace(effect + " error: " + i.Error)
 		}
-		rows = append(rows, []string{
+		t.rows = append(t.rows, []string{
 			i.Fault, i.Kind, i.Target, timeS(i.Requested),
 			timeOr(i.Effective, "never"), timeOr(i.Ended, "–"), effect, yesNo(i.Felt), yesNo(i.Undone),
 		})
+		t.outcomes = append(t.outcomes, i.outcome())
 	}
-	return rows
+	return t
 }
 
-func failoverRows(rec *Record) [][]string {
-	var rows [][]string
+func failoverTable(rec *Record) table {
+	t := table{title: "Failover, seen by the clients", head: []string{
+		"fault", "detected", "RTO write",
+		"RTO read", "longest outage", "full redundancy", "precision",
+	}, limit: 8 << 10}
 	for _, f := range rec.Failover {
-		rows = append(rows, []string{
+		t.rows = append(t.rows, []string{
 			f.Injection, timeOr(f.Detection, "no probe failed"),
 			rto(f.RTOWrite), rto(f.RTORead), timeOr(f.Outage, "–"),
 			timeOr(f.Resolution, "not verified"), "± " + timeS(f.Precision),
 		})
 	}
-	return rows
+	return t
 }
 
-func unplannedRows(rec *Record) [][]string {
-	var rows [][]string
-	for _, u := range rec.Unplanned {
-		rows = append(rows, []string{timeS(u.At), u.Text, u.Doing(), u.Why})
+func unplannedTable(rec *Record) table {
+	t := table{
+		title: "Unplanned: what no fault asked for", head: []string{"at", "what", "whose doing", "why"},
+		code: -1, limit: 8 << 10,
 	}
-	return rows
+	for _, u := range rec.Unplanned {
+		t.rows = append(t.rows, []string{timeS(u.At), u.Text, u.Doing(), u.Why})
+	}
+	return t
 }
 
 // Doing says whose it was.
@@ -138,18 +211,6 @@ func (u Unplanned) Doing() string {
 		return "the host's"
 	}
 	return "the target's own"
-}
-
-// plainMD makes a text safe inside a paragraph or a table cell: no markup of its own, no HTML.
-func plainMD(text string) string {
-	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "|", `\|`, "`", "\\`",
-		"*", `\*`, "[", `\[`, "]", `\]`, `\`, `\\`, "_", `\_`)
-	return escape.Replace(clip(printable(text), maxMarkdownCell))
-}
-
-// codeMD makes a text safe inside a code span of a table.
-func codeMD(text string) string {
-	return strings.NewReplacer("`", "'", "|", `\|`).Replace(clip(printable(text), maxMarkdownCell))
 }
 
 // atMost cuts at the end of a line so that the result, with the note about it, fits into limit.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"squall/reports/verdict"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
@@ -17,28 +16,32 @@ import (
 func OpenMetrics(w io.Writer, rec *Record) error {
 	registry := prometheus.NewRegistry()
 	set := gauges{registry: registry, byName: map[string]*prometheus.GaugeVec{}}
-	for _, o := range []verdict.Outcome{
-		verdict.Met, verdict.Missed, verdict.Inconclusive,
-		verdict.Invalid, verdict.Error, verdict.Aborted,
-	} {
+	for _, o := range runOutcomes() {
 		set.value("squall_run_outcome", "1 for how the run ended, 0 for the others.",
 			oneIf(o == rec.Outcome), "outcome", string(o))
 	}
 	set.value("squall_run_exit_code", "Exit code of the run.", float64(rec.ExitCode))
 	set.value("squall_run_duration_seconds", "Length of the run.", rec.Duration)
-	set.value("squall_send_lag_p99_seconds", "Lateness of the load generator itself.",
-		round3(rec.Load.SendLagP99/1e3))
+	if rec.Load.Sent > 0 {
+		set.value("squall_send_lag_p99_seconds", "Lateness of the load generator itself.",
+			round3(rec.Load.SendLagP99/1e3))
+	}
+	// Two series of one name would be one: the last value would hide the first.
+	classes, objectives, faults, failovers := names{}, names{}, names{}, names{}
 	for _, name := range slices.Sorted(maps.Keys(rec.Load.Classes)) {
-		set.class(name, rec.Load.Classes[name])
+		set.class(classes.unique(visible(name)), rec.Load.Classes[name])
 	}
 	for _, o := range rec.Objectives {
+		o.Text = objectives.unique(visible(o.Text))
 		set.objective(o)
 	}
 	for _, i := range rec.Injections {
-		set.value("squall_fault_felt", "1 when the fault's effect was measured.", oneIf(i.Felt), "fault", i.Fault)
-		set.value("squall_fault_undone", "1 when the fault was verified gone.", oneIf(i.Undone), "fault", i.Fault)
+		name := faults.unique(visible(i.Fault))
+		set.value("squall_fault_felt", "1 when the fault's effect was measured.", oneIf(i.Felt), "fault", name)
+		set.value("squall_fault_undone", "1 when the fault was verified gone.", oneIf(i.Undone), "fault", name)
 	}
 	for _, f := range rec.Failover {
+		f.Injection = failovers.unique(visible(f.Injection))
 		set.failover(f)
 	}
 	if len(rec.Audit.CheckedNodes) > 0 {
@@ -67,8 +70,7 @@ type gauges struct {
 func (g gauges) value(name, help string, v float64, labels ...string) {
 	names, values := []string{}, []string{}
 	for pair := range slices.Chunk(labels, 2) {
-		// A label that is not UTF-8 would panic; the names come from a scenario or a recording.
-		names, values = append(names, pair[0]), append(values, strings.ToValidUTF8(pair[1], "?"))
+		names, values = append(names, pair[0]), append(values, visible(pair[1]))
 	}
 	vec := g.byName[name]
 	if vec == nil {
@@ -87,26 +89,43 @@ func (g gauges) class(name string, t Totals) {
 		g.value("squall_requests", "Requests by class and how they ended.", float64(n),
 			"class", name, "result", result)
 	}
-	for figure, ms := range map[string]float64{
+	for figure, ms := range map[string]*float64{
 		"p50": t.P50, "p90": t.P90, "p99": t.P99,
 		"p999": t.P999, "max": t.Max,
 	} {
-		g.value("squall_response_seconds", "Response time from the due time.", roundTo(ms/1e3, 1e6),
-			"class", name, "figure", figure)
+		if ms != nil {
+			g.value("squall_response_seconds", "Response time from the due time; absent where nothing was answered.",
+				roundTo(*ms/1e3, 1e6), "class", name, "figure", figure)
+		}
 	}
-	g.value("squall_error_ratio", "Failed and unsent requests of those planned.",
-		roundTo(t.ErrorRatio(), 1e6), "class", name)
+	if t.Planned > 0 {
+		g.value("squall_error_ratio", "Failed and unsent requests of those planned.",
+			roundTo(t.ErrorRatio(), 1e6), "class", name)
+	}
 }
 
 func (g gauges) objective(o Objective) {
-	g.value("squall_objective_met", "1 when the objective was met.", oneIf(o.Outcome == verdict.Met),
+	g.value("squall_objective_met", "1 when the objective was met; squall_objective_outcome tells missed from inconclusive.", oneIf(o.Outcome == verdict.Met),
 		"objective", o.Text)
+	for _, outcome := range objectiveOutcomes() {
+		g.value("squall_objective_outcome", "1 for how the objective ended, 0 for the others.",
+			oneIf(outcome == o.Outcome), "objective", o.Text, "outcome", string(outcome))
+	}
 	g.value("squall_objective_bound", "Bound of the objective in its unit.", o.Bound,
 		"objective", o.Text, "unit", o.Unit)
 	if o.Value != nil {
 		g.value("squall_objective_value", "Measured value of the objective in its unit.", *o.Value,
 			"objective", o.Text, "unit", o.Unit)
 	}
+}
+
+// runOutcomes are all outcomes of a run, objectiveOutcomes those of an objective, the best first.
+func runOutcomes() []verdict.Outcome {
+	return append(objectiveOutcomes(), verdict.Invalid, verdict.Error, verdict.Aborted)
+}
+
+func objectiveOutcomes() []verdict.Outcome {
+	return []verdict.Outcome{verdict.Met, verdict.Missed, verdict.Inconclusive}
 }
 
 func (g gauges) failover(f Failover) {

@@ -18,10 +18,12 @@ const Schema = "squall/result/1"
 
 // Record is the summary of a run, result.json. Seconds have three decimals.
 type Record struct {
-	Schema      string          `json:"schema"`
-	Scenario    string          `json:"scenario"`
-	Question    string          `json:"question"`
-	Seed        uint64          `json:"seed"`
+	Schema   string `json:"schema"`
+	Scenario string `json:"scenario"`
+	Question string `json:"question"`
+	Seed     uint64 `json:"seed"`
+	// SeedText is Seed for readers whose numbers are doubles, which round 64 bits.
+	SeedText    string          `json:"seed_text"`
 	StartedAt   time.Time       `json:"started_at"`
 	Duration    float64         `json:"duration_s"`
 	Outcome     verdict.Outcome `json:"outcome"`
@@ -54,24 +56,24 @@ type LoadSummary struct {
 }
 
 // Totals counts requests by how they ended, with the response time from the due time in ms.
-// Planned = Sent + Unsent; Sent = OK + Failed.
+// Planned = Sent + Unsent; Sent = OK + Failed. The latencies are nil where no request was answered.
 type Totals struct {
-	Planned   uint64  `json:"planned"`
-	Sent      uint64  `json:"sent"`
-	Unsent    uint64  `json:"unsent"`
-	OK        uint64  `json:"ok"`
-	Failed    uint64  `json:"failed"`
-	HTTPError uint64  `json:"http_error"`
-	Rejected  uint64  `json:"rejected"`
-	Timeout   uint64  `json:"timeout"`
-	Transport uint64  `json:"transport"`
-	Attempts  uint64  `json:"attempts"` // more than Sent: the transport retried
-	Units     uint64  `json:"units"`    // units of work acknowledged
-	P50       float64 `json:"p50_ms"`
-	P90       float64 `json:"p90_ms"`
-	P99       float64 `json:"p99_ms"`
-	P999      float64 `json:"p999_ms"`
-	Max       float64 `json:"max_ms"`
+	Planned   uint64   `json:"planned"`
+	Sent      uint64   `json:"sent"`
+	Unsent    uint64   `json:"unsent"`
+	OK        uint64   `json:"ok"`
+	Failed    uint64   `json:"failed"`
+	HTTPError uint64   `json:"http_error"`
+	Rejected  uint64   `json:"rejected"`
+	Timeout   uint64   `json:"timeout"`
+	Transport uint64   `json:"transport"`
+	Attempts  uint64   `json:"attempts"` // more than Sent: the transport retried
+	Units     uint64   `json:"units"`    // units of work acknowledged
+	P50       *float64 `json:"p50_ms"`
+	P90       *float64 `json:"p90_ms"`
+	P99       *float64 `json:"p99_ms"`
+	P999      *float64 `json:"p999_ms"`
+	Max       *float64 `json:"max_ms"`
 }
 
 // ErrorRatio is the share of planned requests that failed or were never sent, 0 to 1; 0 of none.
@@ -97,6 +99,17 @@ type Injection struct {
 	Undone     bool     `json:"undone"`
 	Resolution float64  `json:"resolution_s"` // from its end until the target was verified healthy
 	Error      string   `json:"error,omitempty"`
+}
+
+// outcome is met for a fault that was felt and undone.
+func (i Injection) outcome() verdict.Outcome {
+	switch {
+	case !i.Undone:
+		return verdict.Error
+	case !i.Felt:
+		return verdict.Inconclusive
+	}
+	return verdict.Met
 }
 
 // Effect is what a fault was measured to do, beside what was asked of it.
@@ -132,15 +145,17 @@ type Unplanned struct {
 type Objective struct {
 	Text    string          `json:"text"`
 	Outcome verdict.Outcome `json:"outcome"`
-	Value   *float64        `json:"value"` // in Unit; null: no finite value
-	Bound   float64         `json:"bound"`
-	Unit    string          `json:"unit"`
-	Samples uint64          `json:"samples"`
-	Phase   string          `json:"phase"`
-	Why     string          `json:"why,omitempty"`
-	Metric  string          `json:"metric,omitempty"`
-	Of      string          `json:"of,omitempty"`
-	Op      string          `json:"op,omitempty"`
+	Value   *float64        `json:"value"` // in Unit; null: nothing was measured
+	// NoValue says why Value is null though the objective was decided: "no answer", "not recovered".
+	NoValue string  `json:"no_value,omitempty"`
+	Bound   float64 `json:"bound"`
+	Unit    string  `json:"unit"`
+	Samples uint64  `json:"samples"`
+	Phase   string  `json:"phase"`
+	Why     string  `json:"why,omitempty"`
+	Metric  string  `json:"metric,omitempty"`
+	Of      string  `json:"of,omitempty"`
+	Op      string  `json:"op,omitempty"`
 }
 
 // Health says whether the generator itself could be trusted.

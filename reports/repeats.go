@@ -33,10 +33,7 @@ func Repeats(w io.Writer, runs []Run) error {
 		}
 	}
 	fmt.Fprintf(w, "\n%d runs:", len(runs))
-	for _, o := range []verdict.Outcome{
-		verdict.Met, verdict.Missed, verdict.Inconclusive,
-		verdict.Invalid, verdict.Error, verdict.Aborted,
-	} {
+	for _, o := range runOutcomes() {
 		if outcomes[o] > 0 {
 			fmt.Fprintf(w, " %d %s", outcomes[o], o)
 		}
@@ -46,7 +43,7 @@ func Repeats(w io.Writer, runs []Run) error {
 	fmt.Fprintln(table, "seconds\tmin\tmedian\tmax\truns")
 	for _, name := range order {
 		values := slices.Sorted(slices.Values(figures[name]))
-		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t%.2f\t%d of %d\n", name, values[0],
+		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t%.2f\t%d of %d\n", visible(name), values[0],
 			median(values), values[len(values)-1], len(values), len(runs))
 	}
 	return table.Flush()

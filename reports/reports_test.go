@@ -72,7 +72,7 @@ func TestResultJSONKeepsItsContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, fields := range map[string]string{
-		"":                       "schema scenario seed started_at duration_s outcome exit_code load phases injections failover audit objectives environment",
+		"":                       "schema scenario seed seed_text started_at duration_s outcome exit_code load phases injections failover audit objectives environment",
 		"load":                   "planned sent unsent ok failed classes send_lag_p99_ms",
 		"load.classes.batch":     "planned sent unsent ok failed p50_ms p90_ms p99_ms p999_ms max_ms",
 		"phases.0":               "name start_s end_s classes",
@@ -163,7 +163,7 @@ func TestJudgeNeverPassesARunThatEndedEarly(t *testing.T) {
 func TestUnmeasuredIsNotZero(t *testing.T) {
 	run := Run{Verdict: verdict.Verdict{Objectives: []verdict.Result{
 		{Text: "p99(c) <= 5ms", Outcome: verdict.Inconclusive, Bound: 5, Unit: "ms"},
-		{Text: "audit: lost_writes == 0", Outcome: verdict.Met},
+		{Text: "audit: lost_writes == 0", Outcome: verdict.Met, Value: new(0.)},
 	}}}
 	got := New(run).Objectives
 	if got[0].Value != nil || got[1].Value == nil {

@@ -48,8 +48,7 @@ type Row struct {
 	Class string
 	loadgen.Counts
 	Units              uint64
-	P50, P90, P99, Max float64 // ms; meaningless where Answered is 0
-	Answered           uint64
+	P50, P90, P99, Max *float64 // ms; nil where nothing was answered
 }
 
 // ProbeSeries is one series of the prober.
@@ -110,10 +109,10 @@ func dueSeconds(seconds []loadgen.Second, planned []verdict.PlannedSecond) int {
 }
 
 func newRow(s loadgen.Second) Row {
+	a := answers{s.OK, s.Response}
 	return Row{
-		s.At, s.Class, s.Counts, s.Units, millis(s.Response.Quantile(0.5)),
-		millis(s.Response.Quantile(0.9)), millis(s.Response.Quantile(0.99)),
-		millis(s.Response.Max()), s.Response.Count(),
+		s.At, s.Class, s.Counts, s.Units,
+		rounded(a.quantile(.5)), rounded(a.quantile(.9)), rounded(a.quantile(.99)), rounded(a.max()),
 	}
 }
 
@@ -121,8 +120,8 @@ func newRow(s loadgen.Second) Row {
 type bin struct {
 	counts  loadgen.Counts
 	planned float64
-	all     loadgen.Histogram
-	classes []loadgen.Histogram
+	all     answers
+	classes []answers
 }
 
 func newPoints(seconds []loadgen.Second, planned []verdict.PlannedSecond, classes []string,
@@ -130,7 +129,7 @@ func newPoints(seconds []loadgen.Second, planned []verdict.PlannedSecond, classe
 ) []Point {
 	bins := make([]bin, (count+step-1)/step)
 	for i := range bins {
-		bins[i].classes = make([]loadgen.Histogram, len(classes))
+		bins[i].classes = make([]answers, len(classes))
 	}
 	for _, s := range seconds {
 		if s.At < 0 || s.At/step >= len(bins) {
@@ -138,8 +137,8 @@ func newPoints(seconds []loadgen.Second, planned []verdict.PlannedSecond, classe
 		}
 		b := &bins[s.At/step]
 		b.counts = sum(b.counts, s.Counts)
-		b.all.Merge(s.Response)
-		b.classes[slices.Index(classes, s.Class)].Merge(s.Response)
+		b.all.add(s)
+		b.classes[slices.Index(classes, s.Class)].add(s)
 	}
 	for _, p := range planned {
 		if p.At >= 0 && p.At/step < len(bins) {
@@ -164,20 +163,45 @@ func newPoint(b bin, at, width float64) Point {
 		At: at, Planned: b.planned / width, Sent: rate(c.Sent), OK: rate(c.OK),
 		HTTPError: rate(c.HTTPError), Rejected: rate(c.Rejected), Timeout: rate(c.Timeout),
 		Transport: rate(c.Transport), Unsent: rate(c.Unsent),
-		P50: quantileMs(b.all, 0.5), P90: quantileMs(b.all, 0.9), P99: quantileMs(b.all, 0.99),
+		P50: orNaN(b.all.quantile(.5)), P90: orNaN(b.all.quantile(.9)), P99: orNaN(b.all.quantile(.99)),
 	}
-	for _, h := range b.classes {
-		p.ClassP99 = append(p.ClassP99, quantileMs(h, 0.99))
+	for _, a := range b.classes {
+		p.ClassP99 = append(p.ClassP99, orNaN(a.quantile(.99)))
 	}
 	return p
 }
 
-// quantileMs is NaN for an empty histogram: no answer is a gap in the line, not a zero.
-func quantileMs(h loadgen.Histogram, q float64) float64 {
-	if h.Count() == 0 {
+// orNaN makes what is not there a gap in a line.
+func orNaN(v *float64) float64 {
+	if v == nil {
 		return math.NaN()
 	}
-	return millis(h.Quantile(q))
+	return round3(*v)
+}
+
+// answers are the response times of some requests, and how many of them were answered. Timeouts have
+// a response time too, but where there is nothing else it is nobody's latency.
+type answers struct {
+	ok       uint64
+	response loadgen.Histogram
+}
+
+func (a *answers) add(s loadgen.Second) {
+	a.ok += s.OK
+	a.response.Merge(s.Response)
+}
+
+// quantile is in ms; nil where nothing was answered.
+func (a answers) quantile(q float64) *float64 { return a.figure(a.response.Quantile(q)) }
+
+// max is in ms; nil where nothing was answered.
+func (a answers) max() *float64 { return a.figure(a.response.Max()) }
+
+func (a answers) figure(d time.Duration) *float64 {
+	if a.ok == 0 || a.response.Count() == 0 {
+		return nil
+	}
+	return new(millis(d))
 }
 
 func newProbeSeries(probes []loadgen.Probe) []ProbeSeries {
@@ -200,15 +224,15 @@ func newProbeSeries(probes []loadgen.Probe) []ProbeSeries {
 	return out
 }
 
-// windowP99 is the p99 in ms of all classes over the seconds from start to end; NaN without answers.
-func (s Series) windowP99(start, end float64) float64 {
-	var h loadgen.Histogram
+// windowP99 is the p99 in ms of all classes over the seconds from start to end; nil without answers.
+func (s Series) windowP99(start, end float64) *float64 {
+	var all answers
 	for _, second := range s.classSeconds {
 		if float64(second.At) >= start && float64(second.At) < end {
-			h.Merge(second.Response)
+			all.add(second)
 		}
 	}
-	return quantileMs(h, 0.99)
+	return all.quantile(.99)
 }
 
 // peakUnits is the highest mean of acknowledged units per second over window seconds in a row, and
@@ -248,19 +272,19 @@ func (s Series) csv() [][]string {
 	}}
 	whole := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	for _, r := range s.Rows {
-		line := []string{strconv.Itoa(r.At), r.Class}
+		line := []string{strconv.Itoa(r.At), csvCell(r.Class)}
 		for _, n := range []uint64{
 			r.Planned, r.Sent, r.Unsent, r.OK, r.Failed(), r.HTTPError,
 			r.Rejected, r.Timeout, r.Transport, r.Units,
 		} {
 			line = append(line, whole(n))
 		}
-		for _, ms := range []float64{r.P50, r.P90, r.P99, r.Max} {
-			if r.Answered == 0 {
-				line = append(line, "")
-				continue
+		for _, ms := range []*float64{r.P50, r.P90, r.P99, r.Max} {
+			cell := ""
+			if ms != nil {
+				cell = decimal(*ms)
 			}
-			line = append(line, strconv.FormatFloat(ms, 'f', -1, 64))
+			line = append(line, cell)
 		}
 		lines = append(lines, line)
 	}

@@ -17,20 +17,20 @@ const maxTerminalRows = 10
 func Terminal(w io.Writer, rec *Record, color bool) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s  %s\n", paint(rec.Outcome, color, mark(rec.Outcome)+" "+strings.ToUpper(string(rec.Outcome))),
-		printable(rec.Scenario))
+		visible(rec.Scenario))
 	if rec.Question != "" {
-		fmt.Fprintf(&b, "  %s\n", printable(rec.Question))
+		fmt.Fprintf(&b, "  %s\n", visible(rec.Question))
 	}
 	why := rec.why()
 	for _, reason := range why[:min(len(why), 8)] {
-		fmt.Fprintf(&b, "  %s\n", printable(reason))
+		fmt.Fprintf(&b, "  %s\n", visible(reason))
 	}
 	if len(why) > 8 {
 		fmt.Fprintf(&b, "  and %s more in result.json\n", plural(len(why)-8, "reason"))
 	}
 	fmt.Fprintf(&b, "\nload  %s planned, %s ok, %s failed, %s unsent (%s bad); p50 %s, p99 %s, max %s\n",
 		count(rec.Load.Planned), count(rec.Load.OK), count(rec.Load.Failed), count(rec.Load.Unsent),
-		percent(rec.Load.ErrorRatio()), timeMs(rec.Load.P50), timeMs(rec.Load.P99), timeMs(rec.Load.Max))
+		badShare(rec.Load.Planned, rec.Load.ErrorRatio()), latency(rec.Load.P50), latency(rec.Load.P99), latency(rec.Load.Max))
 	rows := [][]string{}
 	outcomes := []verdict.Outcome{}
 	for _, o := range rec.Objectives {
@@ -38,8 +38,9 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 		if o.Outcome != verdict.Met {
 			word = strings.ToUpper(string(o.Outcome))
 		}
+		value, bound := o.texts()
 		rows = append(rows, []string{
-			mark(o.Outcome), o.Text, o.value(), o.bound(),
+			mark(o.Outcome), o.Text, value, bound,
 			plural(o.Samples, "sample"), word,
 		})
 		outcomes = append(outcomes, o.Outcome)
@@ -47,13 +48,10 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 	columns(&b, "objectives", rows, outcomes, color)
 	rows, outcomes = nil, nil
 	for _, i := range rec.Injections {
-		outcome, state := verdict.Met, "felt, undone"
-		if !i.Felt {
-			outcome, state = verdict.Inconclusive, "NOT FELT"
-		}
-		if !i.Undone {
-			outcome, state = verdict.Error, "NOT UNDONE"
-		}
+		outcome := i.outcome()
+		state := map[verdict.Outcome]string{
+			verdict.Met: "felt, undone", verdict.Inconclusive: "NOT FELT", verdict.Error: "NOT UNDONE",
+		}[outcome]
 		rows = append(rows, []string{
 			mark(outcome), i.Fault, i.Kind, i.Target,
 			timeOr(i.Effective, "never") + " to " + timeOr(i.Ended, "–"), state, i.Effect.Summary,
@@ -71,11 +69,15 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 	}
 	columns(&b, "failover", rows, nil, color)
 	terminalUnplanned(&b, rec.Unplanned, color)
-	fmt.Fprintf(&b, "\naudit\n  %s\n", printable(auditLine(rec.Audit)))
-	for _, e := range rec.Audit.Examples[:min(len(rec.Audit.Examples), 5)] {
-		fmt.Fprintf(&b, "    %s\n", printable(e))
+	fmt.Fprintf(&b, "\naudit\n  %s\n", visible(auditLine(rec.Audit)))
+	examples := rec.Audit.Examples
+	for _, e := range examples[:min(len(examples), 5)] {
+		fmt.Fprintf(&b, "    %s\n", visible(e))
 	}
-	fmt.Fprintf(&b, "\nrepeat  %s\n", printable(rec.Command))
+	if len(examples) > 5 {
+		fmt.Fprintf(&b, "    and %s more in result.json\n", plural(len(examples)-5, "example"))
+	}
+	fmt.Fprintf(&b, "\nrepeat  %s\n", visible(rec.Command))
 	_, err := w.Write(b.Bytes())
 	return err
 }
@@ -106,7 +108,7 @@ func columns(b *bytes.Buffer, title string, rows [][]string, outcomes []verdict.
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i := range row {
-			row[i] = clip(printable(row[i]), 90)
+			row[i] = clip(visible(row[i]), 90)
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}

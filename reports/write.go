@@ -108,14 +108,15 @@ func storable(v verdict.Verdict) verdict.Verdict {
 	v.Objectives = slices.Clone(v.Objectives)
 	for i := range v.Objectives {
 		o := &v.Objectives[i]
-		o.Value, o.Bound = storableNumber(o.Value), storableNumber(o.Bound)
+		o.Value, o.Bound = storableFigure(o.Value), storableNumber(o.Bound)
 	}
 	v.Phases = slices.Clone(v.Phases)
 	for i := range v.Phases {
 		classes := make(map[string]verdict.ClassPhase, len(v.Phases[i].Classes))
 		for name, c := range v.Phases[i].Classes {
-			for _, figure := range []*float64{&c.Rate, &c.ErrorRatio, &c.P50, &c.P90, &c.P99, &c.P999, &c.Max} {
-				*figure = storableNumber(*figure)
+			c.Rate, c.ErrorRatio = storableNumber(c.Rate), storableNumber(c.ErrorRatio)
+			for _, latency := range c.Latencies() {
+				*latency = storableFigure(*latency)
 			}
 			classes[name] = c
 		}
@@ -125,9 +126,7 @@ func storable(v verdict.Verdict) verdict.Verdict {
 	for i := range v.Failover {
 		f := &v.Failover[i]
 		for _, figure := range []**float64{&f.Detection, &f.RTOWrite, &f.RTORead, &f.Outage, &f.Resolution} {
-			if *figure != nil {
-				*figure = new(storableNumber(**figure))
-			}
+			*figure = storableFigure(*figure)
 		}
 	}
 	return v
@@ -149,11 +148,23 @@ func storableNumber(v float64) float64 {
 	return math.MaxFloat64
 }
 
+func storableFigure(v *float64) *float64 {
+	if v == nil {
+		return nil
+	}
+	return new(storableNumber(*v))
+}
+
 func writeJSON(w io.Writer, value any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false) // objectives read `<= 300ms`, not `\u003c= 300ms`
-	return e.Encode(value)
+	if err := e.Encode(value); err != nil {
+		return err
+	}
+	_, err := w.Write(jsonPage(b.Bytes()))
+	return err
 }
 
 // stage writes one file and syncs it.

@@ -98,8 +98,8 @@ func TestWriteSurvivesFiguresThatJSONCannotHold(t *testing.T) {
 	run := fixtureRun(5)
 	nan, infinite := math.NaN(), math.Inf(1)
 	run.Injections[0].Effect.Measured = map[string]float64{"delay_ms": infinite, "packets": 7}
-	run.Verdict.Objectives[0].Value = nan
-	run.Verdict.Phases[0].Classes["batch"] = verdict.ClassPhase{P99: nan, Rate: infinite}
+	run.Verdict.Objectives[0].Value = &nan
+	run.Verdict.Phases[0].Classes["batch"] = verdict.ClassPhase{P99: &nan, Rate: infinite}
 	run.Verdict.Failover[0].RTOWrite = &infinite
 	dir := filepath.Join(t.TempDir(), "run")
 	if err := Write(dir, run); err != nil {

@@ -142,7 +142,7 @@ func verdictText(v Verdict) string {
 		fmt.Fprintf(&b, "  because %s\n", reason)
 	}
 	for _, r := range v.Objectives {
-		fmt.Fprintf(&b, "  %s: %s: %s, %d samples, phase %q: %s\n", r.Outcome, r.Text, figure(r.Value, r.Unit), r.Samples, r.Phase, r.Why)
+		fmt.Fprintf(&b, "  %s: %s: %s, %d samples, phase %q: %s\n", r.Outcome, r.Text, r.valueText(), r.Samples, r.Phase, r.Why)
 	}
 	return b.String()
 }

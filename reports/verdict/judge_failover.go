@@ -18,7 +18,7 @@ func (c *court) judgeFailover(o Objective) Result {
 		names[i.Fault] = true
 		one := c.judgePassage(o, i, c.failover[n])
 		if worst == nil || severity(one.Outcome) > severity(worst.Outcome) ||
-			one.Outcome == worst.Outcome && one.Value > worst.Value {
+			one.Outcome == worst.Outcome && one.worth() > worst.worth() {
 			worst = &one
 		}
 	}
@@ -55,17 +55,17 @@ func (c *court) judgePassage(o Objective, i chaos.Injection, f Failover) Result 
 			return r.inconclusive("no write was acknowledged in the whole run")
 		}
 		r.setSeconds(*f.Outage)
-		r.Why = "longest time without an acknowledged write: " + figure(r.Value, r.Unit)
+		r.Why = "longest time without an acknowledged write: " + r.valueText()
 	case "detection":
 		r.Samples = uint64(len(c.probes.writes) + len(c.probes.reads))
 		if f.Detection == nil {
 			return r.inconclusive("no probe failed in the fault's phase")
 		}
 		r.setSeconds(*f.Detection)
-		r.Why = fmt.Sprintf("first failed probe %s after the fault took effect", figure(r.Value, r.Unit))
+		r.Why = fmt.Sprintf("first failed probe %s after the fault took effect", r.valueText())
 	}
 	r.Why += ", to within " + figure(f.Precision, "s")
-	r.Outcome = outcomeOf(compare(r.Value, o.Op, o.Bound))
+	r.Outcome = outcomeOf(r.kept(o))
 	return r
 }
 
@@ -80,39 +80,47 @@ func (c *court) judgeRTO(r Result, o Objective, i chaos.Injection) Result {
 		return r.inconclusive("no %s was probed after the fault took effect", o.Of)
 	case g.rto != nil:
 		r.setSeconds(*g.rto)
-		r.Outcome = outcomeOf(compare(r.Value, o.Op, o.Bound))
+		r.Outcome = outcomeOf(r.kept(o))
 		r.Why = fmt.Sprintf("%ss recovered %s after the fault took effect and stayed good for %v, %s",
-			o.Of, figure(r.Value, r.Unit), lastingWindow, within)
+			o.Of, r.valueText(), lastingWindow, within)
 		if !g.interrupted {
 			r.Why = fmt.Sprintf("%ss were never interrupted: %d probes", o.Of, g.probes)
 		}
 		if g.relapses > 0 {
-			r.Why += fmt.Sprintf("; that was after %d relapses", g.relapses)
+			r.Why += fmt.Sprintf("; that was after %s", relapses(g.relapses))
 		}
 		return r
 	case !g.interrupted:
 		return r.inconclusive("the %s probes do not cover the fault to its end", o.Of)
 	}
-	r.setSeconds(*seconds(g.covered - lastingWindow - i.Effective))
+	waited := r
+	waited.setSeconds(*seconds(g.covered - lastingWindow - i.Effective))
 	ended := i.Ended >= i.Effective && g.covered >= i.Ended+lastingWindow
-	exceeded := atMost(o.Op) && !compare(r.Value, o.Op, o.Bound)
+	exceeded := atMost(o.Op) && !waited.kept(o)
 	if !ended && !exceeded {
 		return r.inconclusive("%ss had not recovered when the recording ended, too early to tell", o.Of)
 	}
-	r.Outcome = outcomeOf(!atMost(o.Op))
+	r.NoValue, r.Outcome = notRecovered, outcomeOf(!atMost(o.Op))
 	never := "never recovered"
 	if g.relapses > 0 {
-		never = fmt.Sprintf("recovered and relapsed %d times, and did not come back", g.relapses)
+		never = fmt.Sprintf("recovered, and did not come back after %s", relapses(g.relapses))
 	}
 	r.Why = fmt.Sprintf("%ss %s in the recording, which goes on until %s after the fault took effect",
 		o.Of, never, figure((g.covered-i.Effective).Seconds(), "s"))
 	return r
 }
 
+func relapses(n int) string {
+	if n == 1 {
+		return "a relapse"
+	}
+	return fmt.Sprintf("%d relapses", n)
+}
+
 // setSeconds sets the value in the unit of the bound.
 func (r *Result) setSeconds(s float64) {
-	r.Value = s
 	if r.Unit == "ms" {
-		r.Value = 1000 * s
+		s *= 1000
 	}
+	r.measured(s)
 }

@@ -12,10 +12,11 @@ func (c *court) judgeLedger(o Objective) Result {
 	r := c.result(o)
 	r.Samples = uint64(c.audit.Acknowledged) //nolint:gosec // a count, from zero up
 	count, kind := c.audit.figure(o.Metric)
-	r.Value = float64(count)
-	met := compare(r.Value, o.Op, o.Bound)
+	r.measured(float64(count))
+	met := r.kept(o)
 	if o.Metric == "acknowledged_writes" {
 		if len(c.in.Recording.Writes) == 0 {
+			r.Value = nil
 			return r.inconclusive("no write was asked for")
 		}
 		r.Outcome = outcomeOf(met)
@@ -27,7 +28,10 @@ func (c *court) judgeLedger(o Objective) Result {
 	if count > 0 && len(c.examples[kind]) > 0 {
 		r.Why += "; " + c.examples[kind][0]
 	}
-	exceeded := atMost(o.Op) && r.Value > o.Bound
+	exceeded := atMost(o.Op) && *r.Value > o.Bound
+	if proven := c.audit.Complete && c.audit.Acknowledged > 0; !proven && count == 0 {
+		r.Value = nil // nothing was found because nothing was looked at
+	}
 	switch {
 	case exceeded:
 	case !c.audit.Complete:

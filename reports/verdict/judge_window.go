@@ -112,41 +112,61 @@ func (r Result) latency(o Objective, t tally) Result {
 	}
 	inUnit := func(d time.Duration) float64 { return float64(d) / float64(unit) }
 	n, limit := t.planned(), time.Duration(math.Round(o.Bound*float64(unit)))
-	bad := n - t.good(limit)
-	unanswered := n - min(n, t.counts.OK+t.counts.Timeout)
+	bad, answered := n-t.good(limit), t.answered()
 	switch thousandths, isPercentile := percentile(o.Metric); {
 	case isPercentile:
 		rank := (thousandths*n + 999) / 1000
-		r.Value = inUnit(t.response.Max())
-		endless := rank > t.response.Count()
-		if !endless {
-			// Half a rank less, so that rounding cannot step over to the next rank.
-			r.Value = inUnit(t.response.Quantile((float64(rank) - .5) / float64(t.response.Count())))
-		}
 		enough := n-bad >= rank
-		if enough { // the middle of the bound's own bucket may lie on the other side of the bound
-			r.Value = min(r.Value, o.Bound)
+		endless := rank > answered
+		if endless {
+			r.NoValue = noAnswer
 		} else {
-			r.Value = max(r.Value, o.Bound)
+			// Half a rank less, so that rounding cannot step over to the next rank.
+			r.measured(inUnit(t.response.Quantile((float64(rank) - .5) / float64(t.response.Count()))))
+		}
+		if enough && !endless { // the middle of the bound's own bucket may lie behind the bound
+			r.measured(min(*r.Value, o.Bound))
 		}
 		r.sharesAgainst(o, bad, enough)
 		if endless {
-			r.Why += fmt.Sprintf("; %d requests without an answer reach down to this percentile, "+
-				"the value is the largest latency seen", unanswered)
+			r.Why += fmt.Sprintf("; %d requests without an answer reach down to this percentile",
+				n-min(n, answered))
 		}
 	case o.Metric == "max":
-		r.Value = inUnit(t.response.Max())
-		r.Why = fmt.Sprintf("max %s of %d requests, %d of them slower than %s or failed",
-			figure(r.Value, r.Unit), n, bad, figure(o.Bound, o.Unit))
-		r.Outcome = outcomeOf((bad == 0) == atMost(o.Op))
-	default:
-		r.Value = inUnit(t.response.Mean())
-		r.Outcome = outcomeOf(compare(r.Value, o.Op, o.Bound))
-		r.Why = fmt.Sprintf("mean %s of %d answered requests and timeouts of %d",
-			figure(r.Value, r.Unit), t.response.Count(), n)
-		if r.Outcome == Met && unanswered*100 > n {
-			return r.inconclusive("%s; %d requests have no latency, over 1 %%, so the mean hides them", r.Why, unanswered)
+		if answered < n {
+			r.NoValue = noAnswer
+		} else {
+			r.measured(inUnit(t.response.Max()))
+			if t.response.Max() > limit { // exact, where a bucket also holds the bound
+				bad = max(bad, 1)
+			}
 		}
+		r.Outcome = outcomeOf((bad == 0) == atMost(o.Op))
+		value, bound := r.texts()
+		r.Why = fmt.Sprintf("max %s: %d of %d requests slower than %s or failed", value, bad, n, bound)
+	default:
+		return r.mean(o, t, inUnit(t.response.Mean()))
+	}
+	return r
+}
+
+// mean judges a mean, which counts a timeout with the time that was waited; what failed otherwise or
+// was never sent has no share in it.
+func (r Result) mean(o Objective, t tally, mean float64) Result {
+	n := t.planned()
+	r.Outcome = outcomeOf(compare(mean, o.Op, o.Bound))
+	r.measured(mean)
+	if t.answered() == 0 {
+		r.Value, r.NoValue = nil, noAnswer
+	}
+	r.Why = fmt.Sprintf("mean %s of %d answered requests and timeouts of %d", r.valueText(), t.response.Count(), n)
+	hidden := n - min(n, t.counts.OK+t.counts.Timeout)
+	switch {
+	case r.Outcome != Met:
+	case r.Value == nil:
+		return r.inconclusive("%s; no request was answered", r.Why)
+	case hidden*100 > n:
+		return r.inconclusive("%s; %d requests have no latency, over 1 %%, so the mean hides them", r.Why, hidden)
 	}
 	return r
 }
@@ -161,9 +181,10 @@ func (r *Result) sharesAgainst(o Objective, bad uint64, enough bool) {
 	least := minimumSamples(target)
 	low := atMost(o.Op)
 	r.Outcome = outcomeOf(enough == low)
+	value, bound := r.texts()
+	shares, allowed := besides("ratio", target, float64(bad)/float64(n), lower, upper)
 	r.Why = fmt.Sprintf("%s %s: %d of %d requests (%s) %s; 95 %% bounds %s to %s, against %s",
-		o.Metric, figure(r.Value, r.Unit), bad, n, percent(float64(bad)/float64(n)), badness(o),
-		percent(lower), percent(upper), percent(target))
+		o.Metric, value, bad, n, shares[0], badness(o, bound), shares[1], shares[2], allowed)
 	proven := low && lower > target || !low && upper < target
 	switch {
 	case proven && r.Outcome == Missed:
@@ -174,46 +195,47 @@ func (r *Result) sharesAgainst(o Objective, bad uint64, enough bool) {
 	}
 }
 
-func badness(o Objective) string {
+// badness says what makes a request bad; bound is the bound as it is printed.
+func badness(o Objective, bound string) string {
 	if o.Metric == "error_ratio" {
 		return "did not succeed"
 	}
-	return "slower than " + figure(o.Bound, o.Unit) + " or failed"
+	return "slower than " + bound + " or failed"
 }
 
 func (r Result) throughput(o Objective, t tally, seconds int) Result {
-	r.Value = float64(t.units) / float64(seconds)
+	r.measured(float64(t.units) / float64(seconds))
 	r.Why = fmt.Sprintf("%d units of work acknowledged in %d s", t.units, seconds)
 	if seconds < minimumSeconds {
 		return r.inconclusive("%s; a throughput needs at least %d s", r.Why, minimumSeconds)
 	}
-	r.Outcome = outcomeOf(compare(r.Value, o.Op, o.Bound))
+	r.Outcome = outcomeOf(r.kept(o))
 	return r
 }
 
 func (r Result) errorRatio(o Objective, t tally) Result {
 	bad := t.planned() - t.counts.OK
-	r.Value = float64(bad) / float64(r.Samples)
+	r.measured(float64(bad) / float64(r.Samples))
 	if o.Bound > 0 && o.Bound < 1 {
 		// With >= and > the objective asks for errors, so "enough good ones" is its miss.
-		enough := compare(r.Value, o.Op, o.Bound) == atMost(o.Op)
+		enough := r.kept(o) == atMost(o.Op)
 		r.sharesAgainst(o, bad, enough)
 		return r
 	}
-	r.Outcome = outcomeOf(compare(r.Value, o.Op, o.Bound))
+	r.Outcome = outcomeOf(r.kept(o))
 	r.Why = fmt.Sprintf("%d of %d requests did not succeed", bad, r.Samples)
 	return r
 }
 
 func (r Result) count(o Objective, t tally) Result {
 	failed := t.planned() - t.counts.OK
-	r.Value = float64(failed)
+	r.measured(float64(failed))
 	r.Why = fmt.Sprintf("%d of %d requests did not succeed, %d of them never sent", failed, r.Samples, t.counts.Unsent)
 	if o.Metric == "unsent" {
-		r.Value = float64(t.counts.Unsent)
+		r.measured(float64(t.counts.Unsent))
 		r.Why = fmt.Sprintf("%d of %d requests were never sent", t.counts.Unsent, r.Samples)
 	}
-	r.Outcome = outcomeOf(compare(r.Value, o.Op, o.Bound))
+	r.Outcome = outcomeOf(r.kept(o))
 	return r
 }
 
@@ -249,22 +271,3 @@ func compare(value float64, op string, bound float64) bool {
 	}
 	return false
 }
-
-// figure prints a value with its unit, to four digits.
-func figure(v float64, unit string) string {
-	text := fmt.Sprintf("%.4g", v)
-	if math.Abs(v) >= 1000 {
-		text = fmt.Sprintf("%.0f", v)
-	}
-	switch unit {
-	case "":
-		return text
-	case "ratio":
-		return percent(v)
-	case "/s":
-		return text + "/s"
-	}
-	return text + " " + unit
-}
-
-func percent(share float64) string { return fmt.Sprintf("%.3g %%", 100*share) }

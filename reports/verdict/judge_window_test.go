@@ -30,10 +30,10 @@ func TestWindowObjectives(t *testing.T) {
 		{"five % slow", "p99(c) <= 300ms", newRun(10).seconds("c", 0, 10, mixed(95, 5)), Missed, 500, ""},
 		{"all classes together", "p99 <= 300ms", newRun(10).seconds("c", 0, 10, mixed(100, 0)).seconds("d", 0, 10, mixed(50, 50)), Missed, 500, ""},
 		{"one class of two", "p99(c) <= 300ms", newRun(10).seconds("c", 0, 10, mixed(100, 0)).seconds("d", 0, 10, mixed(50, 50)), Met, 100, ""},
-		{"unsent requests are slow", "p99(c) <= 300ms", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{100 * ms: 95}, unsent: 5}), Missed, 300, "without an answer"},
-		{"failed requests are slow", "p99(c) <= 300ms", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{1 * ms: 95}, rejected: 5}), Missed, 300, "without an answer"},
-		{"timeouts are slow", "p99(c) <= 300ms", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{1 * ms: 95}, timeout: 5}), Missed, 5000, ""},
-		{"timeouts are slow even below the bound", "p99(c) <= 6s", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{1 * ms: 95}, timeout: 5}), Missed, 6, ""},
+		{"unsent requests are slow", "p99(c) <= 300ms", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{100 * ms: 95}, unsent: 5}), Missed, 0, "without an answer"},
+		{"failed requests are slow", "p99(c) <= 300ms", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{1 * ms: 95}, rejected: 5}), Missed, 0, "without an answer"},
+		{"timeouts are slow", "p99(c) <= 300ms", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{1 * ms: 95}, timeout: 5}), Missed, 0, "p99 no answer: "},
+		{"timeouts are slow even below the bound", "p99(c) <= 6s", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{1 * ms: 95}, timeout: 5}), Missed, 0, "p99 no answer: "},
 		{"failures below 1 % leave p99 alone", "p99(c) <= 300ms", newRun(20).seconds("c", 0, 20, second{answers: map[time.Duration]int{100 * ms: 199}, rejected: 1}), Met, 100, ""},
 
 		{"298 are too few for p99", "p99(c) <= 300ms", newRun(1).seconds("c", 0, 1, answers(298, 100*ms)), Inconclusive, 100, "at least 299 are needed"},
@@ -49,7 +49,7 @@ func TestWindowObjectives(t *testing.T) {
 		{"2995 are enough for p99.9", "p999(c) <= 300ms", newRun(1).seconds("c", 0, 1, answers(2995, 100*ms)), Met, 100, ""},
 		{"none at all", "p99(c) <= 300ms", newRun(10), Inconclusive, 0, "no request of c was due"},
 		{"another class only", "p99(c) <= 300ms", newRun(10).seconds("d", 0, 10, answers(100, ms)), Inconclusive, 0, "no request of c was due"},
-		{"all unsent", "p99(c) <= 300ms", newRun(10).seconds("c", 0, 10, second{unsent: 100}), Missed, 300, ""},
+		{"all unsent", "p99(c) <= 300ms", newRun(10).seconds("c", 0, 10, second{unsent: 100}), Missed, 0, "p99 no answer: "},
 
 		{"slow on purpose", "p50(c) >= 300ms", newRun(10).seconds("c", 0, 10, answers(10, 500*ms)), Met, 500, ""},
 		{"not slow though it should be", "p50(c) >= 300ms", newRun(10).seconds("c", 0, 10, answers(10, 100*ms)), Missed, 100, ""},
@@ -57,7 +57,7 @@ func TestWindowObjectives(t *testing.T) {
 
 		{"max kept", "max(c) <= 600ms", newRun(10).seconds("c", 0, 10, mixed(9, 1)), Met, 500, ""},
 		{"max exceeded", "max(c) <= 300ms", newRun(10).seconds("c", 0, 10, mixed(9, 1)), Missed, 500, ""},
-		{"max with a failure", "max(c) <= 600ms", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{ms: 9}, rejected: 1}), Missed, 1, ""},
+		{"max with a failure", "max(c) <= 600ms", newRun(10).seconds("c", 0, 10, second{answers: map[time.Duration]int{ms: 9}, rejected: 1}), Missed, 0, "max no answer: "},
 		{"max above on purpose", "max(c) >= 300ms", newRun(10).seconds("c", 0, 10, mixed(9, 1)), Met, 500, ""},
 		{"mean kept", "mean(c) <= 200ms", newRun(10).seconds("c", 0, 10, mixed(9, 1)), Met, 140, ""},
 		{"mean exceeded", "mean(c) <= 120ms", newRun(10).seconds("c", 0, 10, mixed(9, 1)), Missed, 140, ""},
@@ -100,12 +100,12 @@ func TestWindowObjectives(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := Judge(test.in.objectives(t, test.text).Input).Objectives[0]
-			if got.Outcome != test.want || math.Abs(got.Value-test.value) > .001*test.value || got.Why == "" || !strings.Contains(got.Why, test.says) {
+			if got.Outcome != test.want || math.Abs(got.worth()-test.value) > .001*test.value || got.Why == "" || !strings.Contains(got.Why, test.says) {
 				t.Errorf("Judge: %s = %s, value %v %s: %q; want %s, %v, evidence that says %q",
-					test.text, got.Outcome, got.Value, got.Unit, got.Why, test.want, test.value, test.says)
+					test.text, got.Outcome, got.valueText(), got.Unit, got.Why, test.want, test.value, test.says)
 			}
-			if math.IsNaN(got.Value) || math.IsInf(got.Value, 0) {
-				t.Errorf("value %v cannot be written as JSON", got.Value)
+			if math.IsNaN(got.worth()) || math.IsInf(got.worth(), 0) {
+				t.Errorf("value %v cannot be written as JSON", got.worth())
 			}
 		})
 	}
@@ -154,8 +154,8 @@ func TestPlannedIsNeverUnderstated(t *testing.T) {
 		r.Recording.Seconds[n].Planned = 0
 	}
 	got := Judge(r.objectives(t, "failed(c) == 0").Input)
-	if o := got.Objectives[0]; o.Outcome != Missed || o.Value != 10 || o.Samples != 100 {
-		t.Errorf("failed(c) == 0 = %s, %v of %d, want missed, 10 of 100", o.Outcome, o.Value, o.Samples)
+	if o := got.Objectives[0]; o.Outcome != Missed || o.worth() != 10 || o.Samples != 100 {
+		t.Errorf("failed(c) == 0 = %s, %v of %d, want missed, 10 of 100", o.Outcome, o.worth(), o.Samples)
 	}
 	if c := got.Phases[0].Classes["c"]; c.ErrorRatio != .1 {
 		t.Errorf("error ratio %v, want 0.1", c.ErrorRatio)

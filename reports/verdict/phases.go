@@ -227,6 +227,9 @@ func (t tally) good(limit time.Duration) uint64 {
 	return min(t.counts.OK, within)
 }
 
+// answered is the number of requests that have a latency. Response holds timeouts too, as the longest.
+func (t tally) answered() uint64 { return min(t.counts.OK, t.response.Count()) }
+
 // has says whether the second was judged in the window.
 func (w window) has(second int) bool {
 	return second >= w.start && second < w.end && w.judged[second-w.start]
@@ -246,9 +249,11 @@ func (w window) export() Phase {
 func (t tally) export(seconds int) ClassPhase {
 	c := ClassPhase{
 		Planned: t.planned(), OK: t.counts.OK, Failed: t.counts.Failed(), Unsent: t.counts.Unsent, Units: t.units,
-		P50: inMs(t.response.Quantile(.5)), P90: inMs(t.response.Quantile(.9)),
-		P95: inMs(t.response.Quantile(.95)), P99: inMs(t.response.Quantile(.99)),
-		P999: inMs(t.response.Quantile(.999)), Max: inMs(t.response.Max()), Mean: inMs(t.response.Mean()),
+	}
+	if t.answered() > 0 {
+		quantile := func(q float64) *float64 { return new(inMs(t.response.Quantile(q))) }
+		c.P50, c.P90, c.P95, c.P99, c.P999 = quantile(.5), quantile(.9), quantile(.95), quantile(.99), quantile(.999)
+		c.Max, c.Mean = new(inMs(t.response.Max())), new(inMs(t.response.Mean()))
 	}
 	if seconds > 0 {
 		c.Rate = float64(t.units) / float64(seconds)

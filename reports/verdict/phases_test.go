@@ -178,13 +178,13 @@ func TestPhaseOfClass(t *testing.T) {
 	c := got["calculate"]
 	want := ClassPhase{
 		Planned: 60, OK: 40, Failed: 10, Unsent: 10, Units: 400, Rate: 80, ErrorRatio: 1. / 3,
-		P50: c.P50, P90: c.P90, P95: c.P95, P99: c.P99, P999: c.P999, Max: 5000, Mean: c.Mean,
+		P50: c.P50, P90: c.P90, P95: c.P95, P99: c.P99, P999: c.P999, Max: new(5000.), Mean: c.Mean,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("calculate differs, -want +got:\n%s", diff)
 	}
-	if c.P50 < 19.9 || c.P50 > 20.1 || c.P99 < 4990 || c.P99 > 5000 {
-		t.Errorf("p50 = %v ms, p99 = %v ms, want 20 ms and the timeout's 5000 ms", c.P50, c.P99)
+	if *c.P50 < 19.9 || *c.P50 > 20.1 || *c.P99 < 4990 || *c.P99 > 5000 {
+		t.Errorf("p50 = %v ms, p99 = %v ms, want 20 ms and the timeout's 5000 ms", *c.P50, *c.P99)
 	}
 }
 

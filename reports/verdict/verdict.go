@@ -103,22 +103,31 @@ type ClassPhase struct {
 	Units      uint64  `json:"units"`       // units of work acknowledged
 	Rate       float64 `json:"rate"`        // units of work acknowledged per second
 	ErrorRatio float64 `json:"error_ratio"` // planned requests that did not succeed, 0-1
-	// Percentiles, maximum and mean are of answered requests and timeouts, from the due time. An
-	// objective on latency also counts every other failure and every unsent request as too slow.
-	P50  float64 `json:"p50_ms"`
-	P90  float64 `json:"p90_ms"`
-	P95  float64 `json:"p95_ms"`
-	P99  float64 `json:"p99_ms"`
-	P999 float64 `json:"p999_ms"`
-	Max  float64 `json:"max_ms"`
-	Mean float64 `json:"mean_ms"`
+	// Percentiles, maximum and mean are of answered requests and timeouts, from the due time; nil:
+	// no request was answered. An objective on latency counts every failure and every unsent request
+	// as too slow.
+	P50  *float64 `json:"p50_ms"`
+	P90  *float64 `json:"p90_ms"`
+	P95  *float64 `json:"p95_ms"`
+	P99  *float64 `json:"p99_ms"`
+	P999 *float64 `json:"p999_ms"`
+	Max  *float64 `json:"max_ms"`
+	Mean *float64 `json:"mean_ms"`
+}
+
+// Latencies are the fields that have no figure where no request was answered.
+func (c *ClassPhase) Latencies() []**float64 {
+	return []**float64{&c.P50, &c.P90, &c.P95, &c.P99, &c.P999, &c.Max, &c.Mean}
 }
 
 // Result is one judged objective.
 type Result struct {
-	Text    string  `json:"text"`
-	Outcome Outcome `json:"outcome"`
-	Value   float64 `json:"value"` // in the unit of the bound
+	Text    string   `json:"text"`
+	Outcome Outcome  `json:"outcome"`
+	Value   *float64 `json:"value"` // in the unit of the bound; nil: nothing was measured
+	// NoValue says in two words why there is no value though the objective was decided: "no answer",
+	// "not recovered".
+	NoValue string  `json:"no_value,omitempty"`
 	Bound   float64 `json:"bound"`
 	Unit    string  `json:"unit"` // ms, s, /s, ratio, or empty for a count
 	Samples uint64  `json:"samples"`
