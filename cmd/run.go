@@ -97,7 +97,7 @@ func runOnce(ctx context.Context, s *streams, name string, sc scenarios.Scenario
 ) (run reports.Run, code int, err error) {
 	live := reports.NewLive(s.Err, isTerminal(s.Err), sc.Load.Profile.For, sc.Load.WarmUp)
 	defer live.Close()
-	fmt.Fprintf(s.Err, "squall %s, seed %d: %s\n", sc.Name, seed, sc.Question)
+	fmt.Fprintf(s.Err, "squall %s, seed %d: %s\n", reports.Visible(sc.Name), seed, reports.Visible(sc.Question))
 	dir, run, err := scenarios.Run(ctx, sc, scenarios.RunOptions{
 		Seed: seed, Out: opts.out, Binary: opts.binary, Keep: opts.keep,
 		Command: repeatCommand(name, seed, opts), Version: version(), Progress: live,

@@ -98,7 +98,7 @@ func windows(rec *Record) []window {
 		}
 		end = max(end, *i.Effective)
 		out = append(out, window{
-			n + 1, visible(i.Fault), *i.Effective, end,
+			n + 1, Visible(i.Fault), *i.Effective, end,
 			min(end+i.Settle, rec.Series.End),
 		})
 	}
@@ -224,7 +224,7 @@ func phaseChart(rec *Record) chart {
 		for _, i := range shown {
 			p := rec.Phases[i]
 			b := block{
-				X: x.at(p.Start), Class: phaseClass(p.Name), Label: clip(visible(p.Name), int((d.X1-d.X0)/9)),
+				X: x.at(p.Start), Class: phaseClass(p.Name), Label: clip(Visible(p.Name), int((d.X1-d.X0)/9)),
 				Title: fmt.Sprintf("%s: %s to %s, %s judged", p.Name, timeS(p.Start), timeS(p.End), plural(p.Seconds, "second")),
 			}
 			b.W = max(x.at(p.End)-b.X, 2)

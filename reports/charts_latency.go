@@ -43,7 +43,7 @@ func latencyChart(rec *Record) chart {
 func classCharts(rec *Record) []chart {
 	var out []chart
 	for n, class := range rec.Series.Classes {
-		ch := chart{ID: "class-" + strconv.Itoa(n), Title: visible(class)}
+		ch := chart{ID: "class-" + strconv.Itoa(n), Title: Visible(class)}
 		p99 := column(rec.Series.Points, func(p Point) float64 { return p.ClassP99[n] })
 		if highest(p99) == 0 {
 			ch.Empty = "No answer of this class was recorded."
@@ -102,7 +102,7 @@ func latencyBounds(rec *Record, class string) []latencyBound {
 		b.phases = []span{phase}
 		b.text = o.Metric + " " + sign(o.Op) + " " + timeMs(b.ms)
 		if class == "" {
-			b.of = visible(o.Of)
+			b.of = Visible(o.Of)
 		}
 		same := slices.IndexFunc(out, func(other latencyBound) bool {
 			return other.text == b.text && other.of == b.of
@@ -174,7 +174,7 @@ func probeChart(rec *Record) chart {
 			}
 			d.Texts = append(d.Texts, label{
 				d.X0 + 2, top + 14,
-				fmt.Sprintf("%s: %s of %s failed", visible(s.Name), count(failed), count(len(s.Probes))),
+				fmt.Sprintf("%s: %s of %s failed", Visible(s.Name), count(failed), count(len(s.Probes))),
 			})
 			ok, bad := strip(s.Probes, rec.Series.Every, x, top+36)
 			d.Paths = append(d.Paths, path{"p-ok", ok}, path{"p-bad", bad})

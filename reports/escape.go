@@ -12,19 +12,19 @@ import (
 // A scenario may name its classes and faults anything, and errors quote what others sent. Every view
 // shows such a text and none obeys it; one function for each language does that:
 //
-//	terminal, progress, metrics.txt   visible (the writer of metrics.txt adds its own quotes)
+//	terminal, progress, metrics.txt   Visible (the writer of metrics.txt adds its own quotes)
 //	report.html                       htmlPage over the whole page, after html/template
 //	summary.md                        plainMD, and codeMD for a code span
 //	junit.xml                         xmlText, the type of every text in it
 //	series.csv                        csvCell
 //	result.json                       jsonPage over the whole file
 
-// visible writes what cannot be printed as the escape that Go knows it by: control characters, the
+// Visible writes what cannot be printed as the escape that Go knows it by: control characters, the
 // marks that turn the direction of a text (U+202E), spaces that are none, bytes that are no text.
-func visible(text string) string { return mapHidden(text, "", shown) }
+func Visible(text string) string { return mapHidden(text, "", shown) }
 
-// visibleLines is visible of a text that may have several lines.
-func visibleLines(text string) string { return mapHidden(text, "\n", shown) }
+// VisibleLines is Visible of a text that may have several lines.
+func VisibleLines(text string) string { return mapHidden(text, "\n", shown) }
 
 // mapHidden replaces every rune that cannot be printed, but for those to keep, and every stray byte.
 func mapHidden(text, keep string, replace func(r rune, stray string) string) string {
@@ -83,12 +83,12 @@ func jsonPage(content []byte) []byte {
 type xmlText string
 
 // MarshalText implements encoding.TextMarshaler.
-func (t xmlText) MarshalText() ([]byte, error) { return []byte(visibleLines(string(t))), nil }
+func (t xmlText) MarshalText() ([]byte, error) { return []byte(VisibleLines(string(t))), nil }
 
 // csvCell keeps a spreadsheet from taking a text for a formula: what begins like one gets an
 // apostrophe, which spreadsheets take for "this is text".
 func csvCell(text string) string {
-	text = visible(text)
+	text = Visible(text)
 	if strings.IndexAny(strings.TrimLeft(text, " '"), "=+-@＝＋－＠") == 0 {
 		return "'" + text
 	}
@@ -97,7 +97,7 @@ func csvCell(text string) string {
 
 // plainMD makes a text safe inside a paragraph, a list or a table cell: no markup of its own, no
 // HTML, no link.
-func plainMD(text string) string { return escapeMD(clip(visible(text), maxMarkdownCell)) }
+func plainMD(text string) string { return escapeMD(clip(Visible(text), maxMarkdownCell)) }
 
 func escapeMD(text string) string {
 	runes := []rune(text)
@@ -134,7 +134,7 @@ func isNumber(runes []rune) bool {
 // codeMD is a text as code, safe in a table cell too. A code span cannot hold a backtick or, in a
 // table, a pipe after a backslash: such a text is plain inside of a code element.
 func codeMD(text string) string {
-	text = visible(text)
+	text = Visible(text)
 	switch {
 	case strings.TrimSpace(text) == "": // a code span cannot be empty
 		return "–"

@@ -25,8 +25,8 @@ func TestVisible(t *testing.T) {
 		"\x1b[2J\x07\x7f\u0085": `\u001b[2J\u0007\u007f\u0085`, "a\nb\tc\rd": `a\nb\tc\rd`, "\xff\x00": `\xff\u0000`,
 		"\u200b\ufeff\u00a0\u2028\ufffe": `\u200b\ufeff\u00a0\u2028\ufffe`, "\U000e0041": `\U000e0041`,
 	} {
-		if got := visible(text); got != want {
-			t.Errorf("visible(%q) = %s, want %s", text, got, want)
+		if got := Visible(text); got != want {
+			t.Errorf("Visible(%q) = %s, want %s", text, got, want)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestEveryOutputShowsAndObeysNothing(t *testing.T) {
 					break
 				}
 			}
-			if hidden := visible(evil); hidden != evil && utf8.ValidString(evil) && !strings.ContainsAny(evil, "\n<|\"\ufffe\x00") && name != "Repeats" {
+			if hidden := Visible(evil); hidden != evil && utf8.ValidString(evil) && !strings.ContainsAny(evil, "\n<|\"\ufffe\x00") && name != "Repeats" {
 				escapes := regexp.MustCompile(`u[0-9a-f]{4}`).FindAllString(hidden, -1)
 				for _, e := range escapes {
 					if !strings.Contains(text, e) {

@@ -211,3 +211,31 @@ func TestLiveSaysNoAnswer(t *testing.T) {
 		t.Errorf("Tick() without an answer prints %q", b.String())
 	}
 }
+
+// TestMissingRecoveryTimeSaysWhy: what nobody looked at is not called 'not recovered'.
+func TestMissingRecoveryTimeSaysWhy(t *testing.T) {
+	zero, four := 0.0, 4.0
+	for _, c := range []struct {
+		s       *float64
+		through verdict.Passage
+		want    string
+		tile    string
+	}{
+		{&zero, verdict.Uninterrupted, "not interrupted", "0 s"},
+		{&four, verdict.Recovered, "4 s", "4 s"},
+		{nil, verdict.Down, "not recovered", "never"},
+		{nil, verdict.Relapsed, "relapsed, not recovered", "never"},
+		{nil, verdict.NotProbed, "not probed", "–"},
+		{nil, verdict.NotInjected, "not injected", "–"},
+		{nil, verdict.NotCovered, "not seen to the end", "–"},
+		{nil, "", "not recovered", "never"}, // a record from before
+	} {
+		if got := rto(c.s, c.through); got != c.want {
+			t.Errorf("rto(%q) = %q, want %q", c.through, got, c.want)
+		}
+		f := Failover{Injection: "crash", Write: c.through, RTOWrite: c.s, Read: verdict.NotProbed}
+		if got := rtoTile(&Record{Failover: []Failover{f}}).Value; got != c.tile {
+			t.Errorf("tile of %q: %q, want %q", c.through, got, c.tile)
+		}
+	}
+}

@@ -46,7 +46,7 @@ func New(run Run) *Record {
 	r.Failover = make([]Failover, 0, len(v.Failover))
 	for _, f := range v.Failover {
 		r.Failover = append(r.Failover, Failover{
-			f.Injection, rounded(f.Detection), rounded(f.RTOWrite),
+			f.Injection, f.Write, f.Read, rounded(f.Detection), rounded(f.RTOWrite),
 			rounded(f.RTORead), rounded(f.Outage), rounded(f.Resolution), round3(f.Precision),
 		})
 	}

@@ -120,8 +120,17 @@ func timeOr(s *float64, absent string) string {
 	return timeS(*s)
 }
 
-// rto prints a recovery time: 0 means that the series was never interrupted.
-func rto(s *float64) string {
+// rto prints a recovery time, or why there is none. Older records do not say how the probes got through.
+func rto(s *float64, through verdict.Passage) string {
+	switch through {
+	case verdict.Relapsed:
+		return "relapsed, not recovered"
+	case verdict.NotProbed, verdict.NotInjected:
+		return string(through)
+	case verdict.NotCovered:
+		return "not seen to the end"
+	case verdict.Uninterrupted, verdict.Recovered, verdict.Down:
+	}
 	if s != nil && *s == 0 {
 		return "not interrupted"
 	}

@@ -145,15 +145,23 @@ func rtoTile(rec *Record) tile {
 	t := tile{Title: "Worst recovery (RTO)", Value: "–", Note: "no fault was judged"}
 	worst := -1.0
 	for _, f := range rec.Failover {
-		for name, s := range map[string]*float64{"writes": f.RTOWrite, "reads": f.RTORead} {
+		for name, s := range map[string]struct {
+			rto     *float64
+			through verdict.Passage
+		}{"writes": {f.RTOWrite, f.Write}, "reads": {f.RTORead, f.Read}} {
 			v := math.Inf(1)
-			if s != nil {
-				v = *s
+			switch s.through {
+			case verdict.NotInjected, verdict.NotProbed, verdict.NotCovered:
+				continue // nothing was seen
+			case verdict.Uninterrupted, verdict.Recovered, verdict.Relapsed, verdict.Down:
+			}
+			if s.rto != nil {
+				v = *s.rto
 			}
 			// On a tie writes are named, whatever the order of the map.
 			if v > worst || v == worst && name == "writes" {
 				worst = v
-				t.Note = name + ", " + visible(f.Injection)
+				t.Note = name + ", " + Visible(f.Injection)
 			}
 		}
 	}

@@ -60,7 +60,7 @@ func JUnit(w io.Writer, rec *Record) error {
 	taken := names{}
 	for i := range suite.Cases {
 		c := &suite.Cases[i]
-		c.Name = xmlText(taken.unique(visible(string(c.Name))))
+		c.Name = xmlText(taken.unique(Visible(string(c.Name))))
 		suite.Tests++
 		if c.Failure != nil {
 			suite.Failures++

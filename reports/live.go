@@ -40,7 +40,7 @@ func NewLive(w io.Writer, terminal bool, length, warmUp time.Duration) *Live {
 func (l *Live) Step(text string, done bool, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	text = visible(text)
+	text = Visible(text)
 	switch {
 	case done:
 		l.line(fmt.Sprintf("  %6.1f s  %s", took.Seconds(), text))
@@ -91,7 +91,7 @@ func (l *Live) phase(elapsed time.Duration) string {
 func (l *Live) Event(e chaos.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	name := visible(e.Fault)
+	name := Visible(e.Fault)
 	switch e.Phase {
 	case chaos.PhaseEffective:
 		l.active, l.broken = append(l.active, name), true
@@ -105,7 +105,7 @@ func (l *Live) Event(e chaos.Event) {
 		}
 		l.active = kept
 	}
-	l.line(fmt.Sprintf("%4.0f s  %s %s: %s", e.At.Seconds(), name, e.Phase, visible(e.Text)))
+	l.line(fmt.Sprintf("%4.0f s  %s %s: %s", e.At.Seconds(), name, e.Phase, Visible(e.Text)))
 }
 
 // Close ends a line that is still being redrawn. It may be called twice.

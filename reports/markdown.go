@@ -42,14 +42,14 @@ func Markdown(w io.Writer, rec *Record) error {
 	if len(rec.Unplanned) > 0 {
 		unplannedTable(rec).write(&b)
 	}
-	fmt.Fprintf(&b, "\n### Audit of the ledger\n\n%s\n", escapeMD(clip(visible(auditLine(rec.Audit)), maxMarkdownLine)))
+	fmt.Fprintf(&b, "\n### Audit of the ledger\n\n%s\n", escapeMD(clip(Visible(auditLine(rec.Audit)), maxMarkdownLine)))
 	if len(rec.Audit.Examples) > 0 {
 		b.WriteString("\n")
 	}
 	markdownList(&b, "example", rec.Audit.Examples, 8<<10)
 	fmt.Fprintf(&b, "\n### Repeat\n\nSeed `%d`, squall %s, %s, %.1f GiB:\n\n    %s\n", rec.Seed,
 		codeMD(rec.Environment.SquallVersion), plural(rec.Environment.Cores, "core"),
-		float64(rec.Environment.MemoryBytes)/(1<<30), clip(visible(rec.Command), maxMarkdownLine))
+		float64(rec.Environment.MemoryBytes)/(1<<30), clip(Visible(rec.Command), maxMarkdownLine))
 	_, err := w.Write(atMost(b.Bytes(), maxMarkdown))
 	return err
 }
@@ -187,7 +187,7 @@ func failoverTable(rec *Record) table {
 	for _, f := range rec.Failover {
 		t.rows = append(t.rows, []string{
 			f.Injection, timeOr(f.Detection, "no probe failed"),
-			rto(f.RTOWrite), rto(f.RTORead), timeOr(f.Outage, "–"),
+			rto(f.RTOWrite, f.Write), rto(f.RTORead, f.Read), timeOr(f.Outage, "–"),
 			timeOr(f.Resolution, "not verified"), "± " + timeS(f.Precision),
 		})
 	}

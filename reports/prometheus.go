@@ -29,19 +29,19 @@ func OpenMetrics(w io.Writer, rec *Record) error {
 	// Two series of one name would be one: the last value would hide the first.
 	classes, objectives, faults, failovers := names{}, names{}, names{}, names{}
 	for _, name := range slices.Sorted(maps.Keys(rec.Load.Classes)) {
-		set.class(classes.unique(visible(name)), rec.Load.Classes[name])
+		set.class(classes.unique(Visible(name)), rec.Load.Classes[name])
 	}
 	for _, o := range rec.Objectives {
-		o.Text = objectives.unique(visible(o.Text))
+		o.Text = objectives.unique(Visible(o.Text))
 		set.objective(o)
 	}
 	for _, i := range rec.Injections {
-		name := faults.unique(visible(i.Fault))
+		name := faults.unique(Visible(i.Fault))
 		set.value("squall_fault_felt", "1 when the fault's effect was measured.", oneIf(i.Felt), "fault", name)
 		set.value("squall_fault_undone", "1 when the fault was verified gone.", oneIf(i.Undone), "fault", name)
 	}
 	for _, f := range rec.Failover {
-		f.Injection = failovers.unique(visible(f.Injection))
+		f.Injection = failovers.unique(Visible(f.Injection))
 		set.failover(f)
 	}
 	if len(rec.Audit.CheckedNodes) > 0 {
@@ -70,7 +70,7 @@ type gauges struct {
 func (g gauges) value(name, help string, v float64, labels ...string) {
 	names, values := []string{}, []string{}
 	for pair := range slices.Chunk(labels, 2) {
-		names, values = append(names, pair[0]), append(values, visible(pair[1]))
+		names, values = append(names, pair[0]), append(values, Visible(pair[1]))
 	}
 	vec := g.byName[name]
 	if vec == nil {

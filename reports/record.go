@@ -122,13 +122,16 @@ type Effect struct {
 
 // Failover is how the clients got through one injection.
 type Failover struct {
-	Injection  string   `json:"injection"`
-	Detection  *float64 `json:"detection_s"`  // null: no probe failed
-	RTOWrite   *float64 `json:"rto_write_s"`  // 0: never interrupted; null: not recovered
-	RTORead    *float64 `json:"rto_read_s"`   // the same for reads
-	Outage     *float64 `json:"outage_s"`     // null: no acknowledged write to measure it by
-	Resolution *float64 `json:"resolution_s"` // null: full redundancy was never verified
-	Precision  float64  `json:"precision_s"`
+	Injection string `json:"injection"`
+	// Write and Read say how the probes of each kind got through, and so why a figure is missing; empty in older records.
+	Write      verdict.Passage `json:"write,omitempty"`
+	Read       verdict.Passage `json:"read,omitempty"`
+	Detection  *float64        `json:"detection_s"`  // null: no probe failed
+	RTOWrite   *float64        `json:"rto_write_s"`  // 0: never interrupted; null: Write says why
+	RTORead    *float64        `json:"rto_read_s"`   // the same for reads
+	Outage     *float64        `json:"outage_s"`     // null: no acknowledged write to measure it by
+	Resolution *float64        `json:"resolution_s"` // null: full redundancy was never verified
+	Precision  float64         `json:"precision_s"`
 }
 
 // Unplanned is a change of the target that no fault asked for.

@@ -43,7 +43,7 @@ func Repeats(w io.Writer, runs []Run) error {
 	fmt.Fprintln(table, "seconds\tmin\tmedian\tmax\truns")
 	for _, name := range order {
 		values := slices.Sorted(slices.Values(figures[name]))
-		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t%.2f\t%d of %d\n", visible(name), values[0],
+		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t%.2f\t%d of %d\n", Visible(name), values[0],
 			median(values), values[len(values)-1], len(values), len(runs))
 	}
 	return table.Flush()

@@ -17,13 +17,13 @@ const maxTerminalRows = 10
 func Terminal(w io.Writer, rec *Record, color bool) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s  %s\n", paint(rec.Outcome, color, mark(rec.Outcome)+" "+strings.ToUpper(string(rec.Outcome))),
-		visible(rec.Scenario))
+		Visible(rec.Scenario))
 	if rec.Question != "" {
-		fmt.Fprintf(&b, "  %s\n", visible(rec.Question))
+		fmt.Fprintf(&b, "  %s\n", Visible(rec.Question))
 	}
 	why := rec.why()
 	for _, reason := range why[:min(len(why), 8)] {
-		fmt.Fprintf(&b, "  %s\n", visible(reason))
+		fmt.Fprintf(&b, "  %s\n", Visible(reason))
 	}
 	if len(why) > 8 {
 		fmt.Fprintf(&b, "  and %s more in result.json\n", plural(len(why)-8, "reason"))
@@ -62,22 +62,22 @@ func Terminal(w io.Writer, rec *Record, color bool) error {
 	rows = nil
 	for _, f := range rec.Failover {
 		rows = append(rows, []string{
-			"", f.Injection, "write " + rto(f.RTOWrite), "read " + rto(f.RTORead),
+			"", f.Injection, "write " + rto(f.RTOWrite, f.Write), "read " + rto(f.RTORead, f.Read),
 			"outage " + timeOr(f.Outage, "–"), "redundant " + timeOr(f.Resolution, "not verified"),
 			"± " + timeS(f.Precision),
 		})
 	}
 	columns(&b, "failover", rows, nil, color)
 	terminalUnplanned(&b, rec.Unplanned, color)
-	fmt.Fprintf(&b, "\naudit\n  %s\n", visible(auditLine(rec.Audit)))
+	fmt.Fprintf(&b, "\naudit\n  %s\n", Visible(auditLine(rec.Audit)))
 	examples := rec.Audit.Examples
 	for _, e := range examples[:min(len(examples), 5)] {
-		fmt.Fprintf(&b, "    %s\n", visible(e))
+		fmt.Fprintf(&b, "    %s\n", Visible(e))
 	}
 	if len(examples) > 5 {
 		fmt.Fprintf(&b, "    and %s more in result.json\n", plural(len(examples)-5, "example"))
 	}
-	fmt.Fprintf(&b, "\nrepeat  %s\n", visible(rec.Command))
+	fmt.Fprintf(&b, "\nrepeat  %s\n", Visible(rec.Command))
 	_, err := w.Write(b.Bytes())
 	return err
 }
@@ -108,7 +108,7 @@ func columns(b *bytes.Buffer, title string, rows [][]string, outcomes []verdict.
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i := range row {
-			row[i] = clip(visible(row[i]), 90)
+			row[i] = clip(Visible(row[i]), 90)
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}

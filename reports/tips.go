@@ -30,7 +30,7 @@ type tipLine struct {
 func newTips(rec *Record) tips {
 	t := tips{Step: max(rec.Series.Step, 1), Faults: []tipFault{}, Charts: map[string][]tipLine{}}
 	for _, w := range windows(rec) {
-		t.Faults = append(t.Faults, tipFault{fmt.Sprintf("%d %s", w.number, visible(w.name)), w.start, w.end})
+		t.Faults = append(t.Faults, tipFault{fmt.Sprintf("%d %s", w.number, Visible(w.name)), w.start, w.end})
 	}
 	points := rec.Series.Points
 	if len(points) == 0 {
@@ -65,7 +65,7 @@ func newTips(rec *Record) tips {
 
 // probeTip counts the failed probes of each point.
 func probeTip(s ProbeSeries, series Series) tipLine {
-	l := tipLine{visible(s.Name), " failed", make([]*float64, len(series.Points))}
+	l := tipLine{Visible(s.Name), " failed", make([]*float64, len(series.Points))}
 	for _, p := range s.Probes {
 		if i := pointOf(p, series); i >= 0 && i < len(l.Values) {
 			if l.Values[i] == nil {

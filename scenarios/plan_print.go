@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"squall/reports"
 	"squall/target"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ func (p Plan) Print(w io.Writer) error {
 	p.printPhases(&b)
 	p.printObjectives(&b)
 	p.printNodes(&b)
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, reports.VisibleLines(b.String())) // a question may hold anything
 	return err
 }
 

@@ -84,6 +84,15 @@ func TestPlanPrint(t *testing.T) {
 	golden(t, "quarterly-peak.plan.txt", printed(t, mustPlan(t, "quarterly-peak", 0)))
 }
 
+// TestPlanShowsAndObeysNothing: what a file asks reaches the terminal as text.
+func TestPlanShowsAndObeysNothing(t *testing.T) {
+	p := mustPlan(t, "baseline", 0)
+	p.Question = "red \x1b[31m, turned \u202e, and a bell \a?"
+	if got := printed(t, p); strings.ContainsAny(got, "\x1b\u202e\a") || !strings.Contains(got, `red \u001b[31m, turned \u202e`) {
+		t.Errorf("the plan prints %q raw:\n%s", p.Question, got)
+	}
+}
+
 func TestPlanLines(t *testing.T) {
 	for _, s := range List() {
 		for line := range strings.Lines(printed(t, mustPlan(t, s.Name, 0))) {

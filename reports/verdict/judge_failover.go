@@ -87,7 +87,7 @@ func (c *court) judgeRTO(r Result, o Objective, i chaos.Injection) Result {
 			r.Why = fmt.Sprintf("%ss were never interrupted: %d probes", o.Of, g.probes)
 		}
 		if g.relapses > 0 {
-			r.Why += fmt.Sprintf("; that was after %s", relapses(g.relapses))
+			r.Why += "; that was after " + relapses(g.relapses)
 		}
 		return r
 	case !g.interrupted:
@@ -103,7 +103,7 @@ func (c *court) judgeRTO(r Result, o Objective, i chaos.Injection) Result {
 	r.NoValue, r.Outcome = notRecovered, outcomeOf(!atMost(o.Op))
 	never := "never recovered"
 	if g.relapses > 0 {
-		never = fmt.Sprintf("recovered, and did not come back after %s", relapses(g.relapses))
+		never = "recovered, and did not come back after " + relapses(g.relapses)
 	}
 	r.Why = fmt.Sprintf("%ss %s in the recording, which goes on until %s after the fault took effect",
 		o.Of, never, figure((g.covered-i.Effective).Seconds(), "s"))
