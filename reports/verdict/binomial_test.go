@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -83,6 +84,50 @@ func TestMinimumSamples(t *testing.T) {
 			if upper > test.target || fewer <= test.target {
 				t.Errorf("upper bounds at %d and %d samples are %v and %v, want %v between them", got, got-1, upper, fewer, test.target)
 			}
+		}
+	}
+}
+
+// TestTheBoundsDecideAtTheirConfidence: a target that is on the wrong side of its objective is called right at most once in
+// twenty, whatever the sample. By the point estimate one that is 20 % over its share passed 23 % of the time.
+func TestTheBoundsDecideAtTheirConfidence(t *testing.T) {
+	const trials, allowed = 2000, .05 + .015 // 3 standard deviations of the share of trials
+	random := rand.New(rand.NewPCG(12, 7))
+	for _, n := range []uint64{299, 1196, 2000, 6000} {
+		for _, test := range []struct {
+			share float64 // that is bad in truth
+			wrong func(decided, enough bool) bool
+			name  string
+		}{
+			{.0100001, func(decided, enough bool) bool { return decided && enough }, "met, and it is over its share"},
+			{.012, func(decided, enough bool) bool { return decided && enough }, "met, and it is 20 % over its share"},
+			{.01, func(decided, enough bool) bool { return decided && !enough }, "missed, and it keeps its share"},
+			{.008, func(decided, enough bool) bool { return decided && !enough }, "missed, and it is 20 % below its share"},
+		} {
+			wrong, sides := 0, map[uint64]bool{}
+			for range trials {
+				bad := drawn(random, n, test.share)
+				if _, known := sides[bad]; !known {
+					lower, upper := ClopperPearson(bad, n, confidence)
+					sides[bad] = test.wrong(sideOf(.01, lower, upper))
+				}
+				if sides[bad] {
+					wrong++
+				}
+			}
+			if got := float64(wrong) / trials; got > allowed {
+				t.Errorf("%d requests, a true share of %v: %.3f of runs are %s, want at most %v", n, test.share, got, test.name, allowed)
+			}
+		}
+	}
+}
+
+// drawn is how many of n are bad, each with the given chance: the gaps between them are geometric.
+func drawn(random *rand.Rand, n uint64, share float64) (bad uint64) {
+	for at := uint64(0); ; bad++ {
+		at += 1 + uint64(math.Log(1-random.Float64())/math.Log1p(-share))
+		if at > n {
+			return bad
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (r Result) latency(o Objective, t tally) Result {
 		if enough && !endless { // the middle of the bound's own bucket may lie behind the bound
 			r.measured(min(*r.Value, o.Bound))
 		}
-		r.sharesAgainst(o, bad, enough)
+		r.sharesAgainst(o, bad)
 		if endless {
 			r.Why += fmt.Sprintf("; %d requests without an answer reach down to this percentile",
 				n-min(n, answered))
@@ -171,28 +171,45 @@ func (r Result) mean(o Objective, t tally, mean float64) Result {
 	return r
 }
 
-// sharesAgainst sets outcome and evidence from bad of n requests against the share that may be bad.
-// The point estimate decides where the sample is large enough to be sure of it. Below the minimum
-// only a proven miss counts, and near the bound a sample below four times the minimum is not
-// enough. Source: reference/loadgen.md, 6.1.
-func (r *Result) sharesAgainst(o Objective, bad uint64, enough bool) {
+// sharesAgainst sets outcome and evidence from bad of n requests against the share that may be bad. The bounds decide:
+// what they do not tell from the bound is inconclusive, however large the sample. Met and missed are each wrong at most once
+// in twenty, as long as the requests are independent. Source: reference/loadgen.md, 6.1.
+func (r *Result) sharesAgainst(o Objective, bad uint64) {
 	n, target := r.Samples, o.allowed()
 	lower, upper := ClopperPearson(bad, n, confidence)
-	least := minimumSamples(target)
-	low := atMost(o.Op)
-	r.Outcome = outcomeOf(enough == low)
 	value, bound := r.texts()
 	shares, allowed := besides("ratio", target, float64(bad)/float64(n), lower, upper)
 	r.Why = fmt.Sprintf("%s %s: %d of %d requests (%s) %s; 95 %% bounds %s to %s, against %s",
 		o.Metric, value, bad, n, shares[0], badness(o, bound), shares[1], shares[2], allowed)
-	proven := low && lower > target || !low && upper < target
-	switch {
-	case proven && r.Outcome == Missed:
+	least := minimumSamples(target)
+	switch decided, enough := sideOf(target, lower, upper); {
+	case decided:
+		r.Outcome = outcomeOf(enough == atMost(o.Op))
 	case n < least:
 		*r = r.inconclusive("%s; %d requests are too few, at least %d are needed", r.Why, n, least)
-	case lower <= target && target <= upper && n < 4*least:
-		*r = r.inconclusive("%s; the bounds lie on both sides, more requests are needed (%d settle it)", r.Why, 4*least)
+	default:
+		*r = r.inconclusive("%s; the bounds lie on both sides, more requests are needed%s", r.Why, settling(bad, n, target))
 	}
+}
+
+// sideOf says whether both bounds on the bad share lie on one side of the share that may be bad, and whether that side is
+// the good one.
+func sideOf(target, lower, upper float64) (decided, enough bool) {
+	const rounding = 1e-12 // of the quantile
+	enough = upper <= target*(1+rounding)
+	return enough || lower > target, enough
+}
+
+// settling says about how many requests would decide, if the share stayed as it is.
+func settling(bad, n uint64, target float64) string {
+	share := float64(bad) / float64(n)
+	for more := 2 * n; more < 1e9; more *= 2 {
+		lower, upper := ClopperPearson(uint64(math.Round(share*float64(more))), more, confidence)
+		if decided, _ := sideOf(target, lower, upper); decided {
+			return fmt.Sprintf(" (about %d settle it if the share stays)", more)
+		}
+	}
+	return ""
 }
 
 // badness says what makes a request bad; bound is the bound as it is printed.
@@ -217,9 +234,7 @@ func (r Result) errorRatio(o Objective, t tally) Result {
 	bad := t.planned() - t.counts.OK
 	r.measured(float64(bad) / float64(r.Samples))
 	if o.Bound > 0 && o.Bound < 1 {
-		// With >= and > the objective asks for errors, so "enough good ones" is its miss.
-		enough := r.kept(o) == atMost(o.Op)
-		r.sharesAgainst(o, bad, enough)
+		r.sharesAgainst(o, bad)
 		return r
 	}
 	r.Outcome = outcomeOf(r.kept(o))
